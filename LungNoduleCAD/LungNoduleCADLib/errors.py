@@ -1,7 +1,7 @@
 """The one family of exceptions a user can meet.
 
-Every message is one sentence that names the input, says what is wrong with it and what to do. The command line prints it
-and exits with code 2; the Slicer module shows it in one dialog.
+Every message is one sentence that names the input, says what is wrong with it and what to do. The command line prints
+it and exits with code 2; the Slicer module shows it in one dialog.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class VoxelMask:
 
 @dataclass(frozen=True)
 class Measurements:
-    """First measurements of a candidate on the source volume's voxels. Lengths in mm, volume in mm3, densities in HU."""
+    """First measurements of a candidate on the source volume's voxels. Lengths in mm, volume in mm3, densities in
+    HU."""
 
     diameter_mm: float
     """Diameter of the sphere of the same volume."""
@@ -72,7 +73,8 @@ class Candidate:
 class ReferenceNodule:
     """A nodule of the reference standard.
 
-    :param diameter_mm: its diameter; None when only a point is known (10 mm is then assumed when matching, as LUNA16 does).
+    :param diameter_mm: its diameter; None when only a point is known (10 mm is then assumed when matching, as LUNA16
+        does).
     :param mask: its voxels on the source volume's grid, when the reference is a mask.
     """
 

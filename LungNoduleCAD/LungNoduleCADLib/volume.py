@@ -25,7 +25,8 @@ class Volume:
     """A scalar image on a regular, rectangular grid.
 
     :param voxels: array (k, j, i); HU for a CT, labels for a mask.
-    :param ijk_to_lps: 4x4 matrix from the continuous index (i, j, k, 1) to LPS millimetres; voxel centres sit on integers.
+    :param ijk_to_lps: 4x4 matrix from the continuous index (i, j, k, 1) to LPS millimetres; voxel centres sit on
+        integers.
     :param metadata: what the reader knows of the source (series UID, modality, kernel ...); never used for geometry.
     :raises InputError: when the array is not 3-D or the matrix is singular, sheared or not finite.
     """
@@ -37,7 +38,9 @@ class Volume:
     def __post_init__(self) -> None:
         matrix = np.array(self.ijk_to_lps, dtype=np.float64)
         if self.voxels.ndim != 3:
-            raise InputError(f"The image has {self.voxels.ndim} dimensions; a CT volume has 3: pick one volume of the series.")
+            raise InputError(
+                f"The image has {self.voxels.ndim} dimensions; a CT volume has 3: pick one volume of the series."
+            )
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise InputError("The image's geometry is not a finite 4x4 matrix; export the series again.")
         lengths = np.linalg.norm(matrix[:3, :3], axis=0)
@@ -45,7 +48,9 @@ class Volume:
             raise InputError("The image's voxel spacing is zero; export the series again with its spacing.")
         cosines = (matrix[:3, :3] / lengths).T @ (matrix[:3, :3] / lengths)
         if np.abs(cosines - np.eye(3)).max() > ORTHOGONALITY_TOLERANCE:
-            raise InputError("The image's axes are not at right angles (tilted gantry); resample it to a rectangular grid first.")
+            raise InputError(
+                "The image's axes are not at right angles (tilted gantry); resample it to a rectangular grid first."
+            )
         matrix.setflags(write=False)
         object.__setattr__(self, "ijk_to_lps", matrix)
 
@@ -60,8 +65,8 @@ class Volume:
         direction: ArrayLike | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Volume:
-        """Build from ITK's parts: spacing in (k, j, i) order, LPS origin of voxel (0, 0, 0), 3x3 direction whose columns are
-        the unit vectors of i, j and k."""
+        """Build from ITK's parts: spacing in (k, j, i) order, LPS origin of voxel (0, 0, 0), 3x3 direction whose
+        columns are the unit vectors of i, j and k."""
         axes = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64).reshape(3, 3)
         matrix = np.eye(4)
         matrix[:3, :3] = axes * np.asarray(spacing_kji_mm, dtype=np.float64)[::-1]
@@ -123,7 +128,8 @@ class Volume:
         return (np.asarray(point_lps, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1]
 
     def contains(self, point_lps: ArrayLike) -> NDArray[np.bool_]:
-        """True where a point, shape (..., 3), lies within the volume, half a voxel beyond the outer centres included."""
+        """True where a point, shape (..., 3), lies within the volume, half a voxel beyond the outer centres
+        included."""
         index = self.lps_to_index(point_lps)
         return ((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5)).all(axis=-1)
 

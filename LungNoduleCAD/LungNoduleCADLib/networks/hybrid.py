@@ -1,0 +1,138 @@
+"""The hybrid CNN-Transformer that scores a candidate from the 64 mm around it (document A, parts A13-A15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SQUEEZE_RATIO = 0.25
+LAYER_NORM_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """Widths of the network; the defaults are the document's (A15).
+
+    :param patch_size: edge of the cubic input, voxels of 1 mm.
+    :param base_channels: channels after the first convolution; the four stages have 1, 2, 4 and 8 times as many.
+    :param view: "full" convolves the whole patch at 1 mm. "foveated" looks at the central half at 1 mm and at the whole
+        at 2 mm, side by side as two channels: an eighth of the voxels, the same field of view.
+    :param heads: attention heads; the key dimension is the token's width over them.
+    """
+
+    patch_size: int = 64
+    base_channels: int = 32
+    view: Literal["full", "foveated"] = "full"
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        if self.patch_size % 32:
+            raise ValueError("patch_size must be a multiple of 32: it is halved up to four times around its centre")
+        if self.view not in ("full", "foveated"):
+            raise ValueError(f"unknown view {self.view!r}")
+
+
+SMALL_HYBRID = HybridConfig(base_channels=16, view="foveated")
+"""The configuration that is shipped: sized for a radiologist's CPU."""
+
+
+class EfficientBlock3D(nn.Module):
+    """EfficientNet's inverted bottleneck in 3-D (A13; Tan and Le 2019): 1^3 expansion, 3^3 depthwise convolution,
+    squeeze-and-excitation, 1^3 projection, and a residual when nothing changes shape. (n, c, d, h, w) to (n, outputs,
+    ...)."""
+
+    def __init__(self, inputs: int, outputs: int, *, expand_ratio: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        expanded = inputs * expand_ratio
+        squeezed = max(1, int(inputs * SQUEEZE_RATIO))
+        self.expand = (
+            nn.Sequential(nn.Conv3d(inputs, expanded, 1, bias=False), nn.BatchNorm3d(expanded), nn.SiLU(inplace=True))
+            if expand_ratio != 1
+            else nn.Identity()
+        )
+        self.depthwise = nn.Sequential(
+            nn.Conv3d(expanded, expanded, 3, stride=stride, padding=1, groups=expanded, bias=False),
+            nn.BatchNorm3d(expanded),
+            nn.SiLU(inplace=True),
+        )
+        self.squeeze = nn.Conv3d(expanded, squeezed, 1)
+        self.excite = nn.Conv3d(squeezed, expanded, 1)
+        self.project = nn.Sequential(nn.Conv3d(expanded, outputs, 1, bias=False), nn.BatchNorm3d(outputs))
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.depthwise(self.expand(x))
+        gate = torch.sigmoid(self.excite(functional.silu(self.squeeze(y.mean(dim=(2, 3, 4), keepdim=True)))))
+        y = self.project(y * gate)
+        return x + y if self.residual else y
+
+
+class TransformerEncoderBlock(nn.Module):
+    """Post-norm Transformer encoder (A14; Vaswani et al. 2017). Tokens (n, t, width) in and out."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.norm_attention = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.ReLU(inplace=True), nn.Linear(4 * width, width)
+        )
+        self.norm_feed_forward = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        attended, _ = self.attention(tokens, tokens, tokens, need_weights=False)
+        tokens = self.norm_attention(tokens + self.dropout(attended))
+        return self.norm_feed_forward(tokens + self.dropout(self.feed_forward(tokens)))
+
+
+class HybridClassifier(nn.Module):
+    """Nodule and malignancy logits of a patch.
+
+    Input (n, 1, s, s, s), s the configured patch size, values in [0, 1], the candidate at the centre; output (n, 2):
+    logit of "is a nodule" and logit of "is malignant, given that it is a nodule".
+    """
+
+    def __init__(self, config: HybridConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or HybridConfig()
+        base = config.base_channels
+        self.stem = nn.Sequential(
+            nn.Conv3d(2 if config.view == "foveated" else 1, base, 3, padding=1),
+            nn.BatchNorm3d(base),
+            nn.ReLU(inplace=True),
+        )
+        pool = nn.MaxPool3d(2)
+        self.stages = nn.Sequential(
+            EfficientBlock3D(base, base),
+            pool,
+            EfficientBlock3D(base, 2 * base),
+            EfficientBlock3D(2 * base, 2 * base),
+            pool,
+            EfficientBlock3D(2 * base, 4 * base),
+            EfficientBlock3D(4 * base, 4 * base),
+            pool,
+            EfficientBlock3D(4 * base, 8 * base),
+            EfficientBlock3D(8 * base, 8 * base),
+        )
+        self.transformer = TransformerEncoderBlock(8 * base, config.heads)
+        self.features = nn.Sequential(
+            nn.Linear(8 * base, 256), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(256, 64), nn.ReLU(inplace=True),
+            nn.Dropout(0.2),
+        )  # fmt: skip
+        self.nodule = nn.Linear(64, 1)
+        self.malignancy = nn.Linear(64, 1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        if self.config.view == "foveated":
+            quarter = self.config.patch_size // 4
+            fovea = patches[..., quarter:-quarter, quarter:-quarter, quarter:-quarter]
+            patches = torch.cat((fovea, functional.avg_pool3d(patches, 2)), dim=1)
+        maps = self.stages(self.stem(patches))
+        tokens = self.transformer(maps.flatten(2).transpose(1, 2))
+        features = self.features(tokens.mean(dim=1))
+        return torch.cat((self.nodule(features), self.malignancy(features)), dim=1)
