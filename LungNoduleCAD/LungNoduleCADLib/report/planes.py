@@ -1,0 +1,99 @@
+"""Cuts through a volume along the patient's planes, whatever the volume's own orientation and spacing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import map_coordinates
+
+from ..findings import VoxelMask
+from ..volume import Volume
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A viewing plane in radiological convention.
+
+    :param right_lps: direction towards the right of the picture.
+    :param down_lps: direction towards its bottom.
+    """
+
+    name: str
+    right_lps: tuple[float, float, float]
+    down_lps: tuple[float, float, float]
+
+
+AXIAL = Plane("axial", (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+CORONAL = Plane("coronal", (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+SAGITTAL = Plane("sagittal", (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
+PLANES = (AXIAL, CORONAL, SAGITTAL)
+"""The patient's left on the right of the picture, the front at the top or on the left, the head at the top."""
+
+
+def cut(
+    volume: Volume, plane: Plane, center_lps: ArrayLike, size_px: tuple[int, int], mm_per_px: float
+) -> NDArray[np.float32]:
+    """HU on a plane of (height, width) pixels around a point, linear between voxels; NaN beyond the volume."""
+    index = _plane_index(volume, plane, center_lps, size_px, mm_per_px)
+    # Only the voxels the plane meets are converted to float.
+    upper = np.asarray(volume.shape) - 1
+    start = np.clip(np.floor(index.min(axis=(1, 2))), 0, upper).astype(int)
+    stop = np.clip(np.ceil(index.max(axis=(1, 2))) + 1, start + 1, upper + 1).astype(int)
+    box = volume.voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    outside = ((index < -0.5) | (index > (upper + 0.5)[:, None, None])).any(axis=0)
+    index -= start[:, None, None]
+    values = map_coordinates(box, index, output=np.float32, order=1, mode="nearest")
+    values[outside] = np.nan
+    return values
+
+
+def cut_mask(
+    mask: VoxelMask,
+    volume: Volume,
+    plane: Plane,
+    center_lps: ArrayLike,
+    size_px: tuple[int, int],
+    mm_per_px: float,
+) -> NDArray[np.bool_]:
+    """Where a mask meets a plane: the surface half-way between voxels inside and outside."""
+    index = _plane_index(volume, plane, center_lps, size_px, mm_per_px)
+    index -= np.asarray(mask.start_kji, dtype=float)[:, None, None]
+    inside = map_coordinates(mask.voxels.astype(np.float32), index, order=1, mode="constant", cval=0.0)
+    return inside >= 0.5
+
+
+def snap_to_voxel(volume: Volume, point_lps: ArrayLike) -> NDArray[np.float64]:
+    """The voxel centre nearest to a point, in the volume, so that a cut shows a slice as it was acquired."""
+    index = np.clip(np.round(volume.lps_to_index(point_lps)), 0, np.asarray(volume.shape) - 1)
+    return volume.index_to_lps(index)
+
+
+def extent_lps(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest LPS coordinates of the volume's corners, half a voxel beyond the outer centres included."""
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1).T
+    points = volume.index_to_lps(corners)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def to_grey(hu: NDArray[np.float32], window_hu: float = 1500.0, level_hu: float = -600.0) -> NDArray[np.uint8]:
+    """Grey levels 0-255 in a display window (by default the lung window); 0 where there is no voxel."""
+    low = level_hu - window_hu / 2.0
+    return np.nan_to_num(np.clip((hu - low) * (255.0 / window_hu), 0.0, 255.0), nan=0.0).astype(np.uint8)
+
+
+def _plane_index(
+    volume: Volume, plane: Plane, center_lps: ArrayLike, size_px: tuple[int, int], mm_per_px: float
+) -> NDArray[np.float64]:
+    """Continuous (k, j, i) of every pixel, shape (3, height, width)."""
+    height, width = size_px
+    across = (np.arange(width) - (width - 1) / 2.0) * mm_per_px
+    down = (np.arange(height) - (height - 1) / 2.0) * mm_per_px
+    # The map is affine: one product for each axis instead of one for each pixel.
+    origin = volume.lps_to_index(center_lps)
+    zero = volume.lps_to_index((0.0, 0.0, 0.0))
+    right_step = volume.lps_to_index(plane.right_lps) - zero
+    down_step = volume.lps_to_index(plane.down_lps) - zero
+    index = origin[:, None, None] + down_step[:, None, None] * down[:, None] + right_step[:, None, None] * across
+    return np.asarray(index, dtype=np.float64)

@@ -1,0 +1,193 @@
+"""MRML nodes from the library's records. Each function adds to the scene it is given and returns the new node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..findings import VoxelMask
+from ..report.images import SEGMENTATION_NAME, TERMINOLOGY_ENTRY, segment_tags
+from ..report.items import ReportItem, bounding_box, fill_labels, label_layers, label_type
+from ..report.markups import (
+    GLYPH_SCALE,
+    is_selected,
+    is_visible,
+    point_colors,
+    point_measurements,
+    print_format,
+)
+from ..volume import Volume
+from .geometry import array_from_image, ijk_to_ras_matrix, scalars_from_array, to_ras
+
+LUNG_WINDOW_HU = 1500.0
+LUNG_LEVEL_HU = -600.0
+FILL_OPACITY = 0.25
+"""Of a segment in slice views: the outline is what is read, the nodule must stay visible."""
+
+
+def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
+    """A `vtkMRMLScalarVolumeNode` over the volume's own memory (not copied), in the lung window.
+
+    Where the metadata has the slices' SOP instance UIDs, the node names them, which DICOM export needs.
+    """
+    import slicer
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+
+    image = vtkImageData()
+    image.SetDimensions(*volume.shape[::-1])
+    image.GetPointData().SetScalars(scalars_from_array(volume.voxels))
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(name)
+    node.SetIJKToRASMatrix(ijk_to_ras_matrix(volume.ijk_to_lps))
+    node.SetAndObserveImageData(image)
+    if instance_uids := volume.metadata.get("sop_instance_uids"):
+        node.SetAttribute("DICOM.instanceUIDs", " ".join(str(uid) for uid in instance_uids))
+
+    # Set before the image meets it: a default display node searches all voxels for a window of its own (0.8 s a scan).
+    display = slicer.vtkMRMLScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(LUNG_WINDOW_HU, LUNG_LEVEL_HU)
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    scene.AddNode(display)
+    scene.AddNode(node)
+    node.SetAndObserveDisplayNodeID(display.GetID())
+    return node
+
+
+def add_markups_node(scene: Any, items: Sequence[ReportItem], name: str) -> Any:
+    """A `vtkMRMLMarkupsFiducialNode` with a point for each item: label and description, and the score, diameter, mean
+    density and malignancy as static measurements with one value a point.
+
+    MRML draws a point list in two colours, of selected and of other points: here those are found and false.
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node.CreateDefaultDisplayNodes()
+    was_modifying = node.StartModify()
+    try:
+        for item in items:
+            point = node.AddControlPoint(list(to_ras(item.center_lps)), item.label)
+            node.SetNthControlPointDescription(point, item.description)
+            node.SetNthControlPointSelected(point, is_selected(item))
+            node.SetNthControlPointVisibility(point, is_visible(item))
+        for quantity, (unit, values) in point_measurements(items).items():
+            node.AddMeasurement(_measurement(quantity, unit, values))
+    finally:
+        node.EndModify(was_modifying)
+    display = node.GetDisplayNode()
+    selected, other = point_colors(items)
+    display.SetSelectedColor(*selected)
+    display.SetColor(*other)
+    display.SetGlyphType(display.Cross2D)
+    display.SetGlyphScale(GLYPH_SCALE)
+    return node
+
+
+def add_segmentation_node(
+    scene: Any, items: Sequence[ReportItem], volume: Volume, volume_node: Any, name: str = SEGMENTATION_NAME
+) -> Any:
+    """A `vtkMRMLSegmentationNode` with one segment for each item that has a mask, hidden where the item is not shown.
+
+    The segments share as few label maps as they can without overlap, each no larger than the box of its masks. The
+    reference geometry and the reference volume are the volume node's.
+    """
+    import slicer
+
+    node = slicer.vtkMRMLSegmentationNode()
+    node.SetName(name)
+    scene.AddNode(node)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    segmentation = node.GetSegmentation()
+    was_modifying = node.StartModify()
+    try:
+        segments = [
+            (item, _segment(item, labelmap))
+            for layer in label_layers(items)
+            for labelmap in [_labelmap(layer, volume)]
+            for item in layer
+        ]
+        for item, segment in sorted(segments, key=lambda pair: pair[0].label_value):
+            segmentation.AddSegment(segment, item.label)
+    finally:
+        node.EndModify(was_modifying)
+    display = node.GetDisplayNode()
+    display.SetOpacity2DFill(FILL_OPACITY)
+    for item in items:
+        if item.mask is not None and not item.shown:
+            display.SetSegmentVisibility(item.label, False)
+    return node
+
+
+def segment_mask(segmentation_node: Any, segment_id: str) -> VoxelMask:
+    """A segment's voxels, as a box on the grid of the node's reference volume; empty when it has none there.
+
+    :raises KeyError: when there is no such segment.
+    """
+    segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise KeyError(f"no segment {segment_id!r} in {segmentation_node.GetName()}")
+    labelmap = segment.GetRepresentation("Binary labelmap")
+    extent = labelmap.GetExtent()
+    if extent[0] > extent[1]:
+        return VoxelMask((0, 0, 0), np.zeros((1, 1, 1), dtype=bool))
+    voxels = array_from_image(labelmap) == segment.GetLabelValue()
+    return VoxelMask((int(extent[4]), int(extent[2]), int(extent[0])), voxels)
+
+
+def release_labelmaps(segmentation_node: Any) -> None:
+    """Empty every segment, before the node is removed or goes out of use.
+
+    Otherwise Slicer takes the segments out of their common label map one by one, 30 ms each on a whole scan.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    for n in range(segmentation.GetNumberOfSegments()):
+        segmentation.GetNthSegment(n).RemoveAllRepresentations()
+
+
+def _measurement(name: str, unit: str, values: Sequence[float]) -> Any:
+    import slicer
+    from vtkmodules.vtkCommonCore import vtkDoubleArray
+
+    numbers = vtkDoubleArray()
+    for value in values:
+        numbers.InsertNextValue(value)
+    measurement = slicer.vtkMRMLStaticMeasurement()
+    measurement.SetName(name)
+    measurement.SetUnits(unit)
+    measurement.SetPrintFormat(print_format(unit))
+    measurement.SetControlPointValues(numbers)
+    measurement.SetEnabled(True)
+    return measurement
+
+
+def _labelmap(items: Sequence[ReportItem], volume: Volume) -> Any:
+    """One `vtkOrientedImageData` with the items' label values, on the volume's grid, in the box of their masks."""
+    import slicer
+
+    start, shape = bounding_box(items)
+    labels = np.zeros(shape, label_type(items))
+    fill_labels(items, start, labels)
+    (k, j, i), (depth, rows, columns) = start, shape
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(i, i + columns - 1, j, j + rows - 1, k, k + depth - 1)
+    image.GetPointData().SetScalars(scalars_from_array(labels))
+    image.SetImageToWorldMatrix(ijk_to_ras_matrix(volume.ijk_to_lps))
+    return image
+
+
+def _segment(item: ReportItem, labelmap: Any) -> Any:
+    import slicer
+
+    segment = slicer.vtkSegment()
+    segment.SetName(item.label)
+    segment.NameAutoGeneratedOff()
+    segment.SetColor(*item.color)
+    segment.ColorAutoGeneratedOff()
+    segment.SetLabelValue(item.label_value)
+    segment.SetTerminology(TERMINOLOGY_ENTRY)
+    for key, value in segment_tags(item).items():
+        segment.SetTag(key, value)
+    segment.AddRepresentation("Binary labelmap", labelmap)
+    return segment

@@ -1,0 +1,48 @@
+"""A volume node of a scene as the library's `Volume`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..volume import Volume
+from .geometry import LPS_TO_RAS, array_from_image, matrix_from_vtk
+
+
+def volume_from_node(node: Any) -> Volume:
+    """The node's voxels (shared, not copied) in its own coordinate system, LPS, with k along the body.
+
+    A parent transform is not applied: results belong under the same transform. The axes are ordered as `io.read_volume`
+    orders those of a file, so that a sagittal volume is searched slice by slice from head to foot too.
+
+    :raises InputError: when it holds no image, or one that is not a single 3-D grey image.
+    """
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+    name = node.GetName() or "The volume"
+    image = node.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None or image.GetNumberOfPoints() == 0:
+        raise InputError(f"{name} holds no image; load it again or choose another volume.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise InputError(f"{name} has several values a voxel (colour or vectors); choose a CT.")
+    to_ras = vtkMatrix4x4()
+    node.GetIJKToRASMatrix(to_ras)
+    metadata = {"source": name, "series_description": name, "series_uid": "", "modality": "", "format": "MRML"}
+    voxels, matrix = _slices_along_the_body(array_from_image(image), LPS_TO_RAS @ matrix_from_vtk(to_ras))
+    return Volume(voxels, matrix, metadata)
+
+
+def _slices_along_the_body(
+    voxels: NDArray[Any], ijk_to_lps: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """k becomes the axis nearest to z, i the one nearest to x; a view, no voxel is moved."""
+    axes = np.abs(ijk_to_lps[:3, :3] / np.linalg.norm(ijk_to_lps[:3, :3], axis=0))
+    k = int(np.argmax(axes[2]))
+    i = max((axis for axis in range(3) if axis != k), key=lambda axis: axes[0, axis])
+    order = [i, 3 - i - k, k]
+    matrix = ijk_to_lps.copy()
+    matrix[:3, :3] = ijk_to_lps[:3, order]
+    return voxels.transpose([2 - axis for axis in reversed(order)]), matrix

@@ -1,0 +1,217 @@
+"""From heat to candidates, with fakes in place of trained networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from LungNoduleCADLib.detection.control import STAGES, RunControl
+from LungNoduleCADLib.detection.devices import choose_device, with_memory_fallback
+from LungNoduleCADLib.detection.group import GroupingSettings, group
+from LungNoduleCADLib.detection.masks import mask_on_volume
+from LungNoduleCADLib.detection.propose import heat_map, slice_stacks
+from LungNoduleCADLib.detection.score import classify
+from LungNoduleCADLib.errors import Cancelled, DeviceError
+from LungNoduleCADLib.volume import Volume
+
+
+def ball(shape, center, diameter) -> np.ndarray:
+    axes = np.ogrid[tuple(slice(0, n) for n in shape)]
+    distance = np.sqrt(sum((a - c) ** 2 for a, c in zip(axes, center, strict=True)))
+    return np.clip(diameter / 2 - distance + 0.5, 0, 1).astype(np.float32)
+
+
+class MiddleSlice(torch.nn.Module):
+    """Says nodule where the focus slice is bright."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x[:, x.shape[1] // 2 : x.shape[1] // 2 + 1] - 0.5) * 20
+
+
+def test_slice_stacks_hold_each_slice_with_its_neighbours() -> None:
+    image = torch.arange(10.0)[:, None, None].expand(10, 2, 2)
+    stacks = slice_stacks(image, 0, 10, 7)[:, :, 0, 0]
+    assert stacks.shape == (10, 7)
+    assert stacks[5].tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert stacks[0].tolist() == [0, 0, 0, 0, 1, 2, 3]
+    assert stacks[9].tolist() == [6, 7, 8, 9, 9, 9, 9]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 50])
+def test_heat_map_does_not_depend_on_the_batch_and_is_zero_outside(batch: int) -> None:
+    rng = np.random.default_rng(0)
+    image = torch.from_numpy(rng.random((21, 45, 38), dtype=np.float32))
+    inside = np.zeros(image.shape, dtype=bool)
+    inside[4:18, 10:40, 5:30] = True
+    heat = heat_map(MiddleSlice(), image, inside, batch=batch)
+    expected = torch.sigmoid((image - 0.5) * 20).numpy() * inside
+    assert np.allclose(heat, expected, atol=1e-6)
+
+
+def test_heat_map_can_be_stopped_between_two_batches() -> None:
+    calls = []
+
+    def stop(fraction: float) -> None:
+        calls.append(fraction)
+        if len(calls) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        heat_map(MiddleSlice(), torch.rand(40, 16, 16), batch=4, progress=stop)
+    assert calls == [0.0, 0.1, 0.2]
+
+
+def test_a_three_millimetre_nodule_survives_grouping() -> None:
+    """The textbook's clean-up erodes it away."""
+    heat = 0.9 * ball((30, 30, 30), (15, 14, 16), 3.0)
+    (proposal,) = group(heat)
+    assert np.allclose(proposal.center_kji, (15, 14, 16), atol=0.3)
+
+
+def test_a_speck_does_not() -> None:
+    heat = np.zeros((20, 20, 20), dtype=np.float32)
+    heat[10, 10, 10] = 1.0
+    assert group(heat) == []
+
+
+def test_the_same_nodule_survives_at_any_spacing() -> None:
+    for spacing in (0.5, 1.0, 1.5):
+        heat = 0.9 * ball((40, 40, 40), (20, 20, 20), 4.5 / spacing)
+        assert len(group(heat, spacing)) == 1, spacing
+
+
+def test_diagonal_neighbours_are_one_group() -> None:
+    heat = np.zeros((12, 12, 12), dtype=np.float32)
+    for n in range(3, 9):
+        heat[n, n, n] = heat[n, n, n - 1] = 0.9
+    assert len(group(heat, settings=GroupingSettings(split_distance_mm=20))) == 1
+
+
+def test_touching_nodules_are_split_and_a_lobulated_one_is_not() -> None:
+    pair = np.maximum(ball((40, 40, 50), (20, 20, 18), 10), ball((40, 40, 50), (20, 20, 29), 10))
+    soft = ndimage.gaussian_filter(pair, 1.5)
+    proposals = group(soft.astype(np.float32), settings=GroupingSettings(split_valley=0.9))
+    assert len(proposals) == 2
+    assert sorted(round(p.center_kji[2]) for p in proposals) == pytest.approx([18, 29], abs=1)
+    assert not (np.logical_and(*[_placed(p, pair.shape) for p in proposals]).any()), (
+        "a voxel belongs to one nodule only"
+    )
+    lobulated = np.maximum(ball((40, 40, 50), (20, 20, 20), 12), ball((40, 40, 50), (20, 20, 25), 11))
+    assert len(group(ndimage.gaussian_filter(lobulated, 1.0).astype(np.float32))) == 1
+
+
+def _placed(proposal, shape) -> np.ndarray:
+    out = np.zeros(shape, dtype=bool)
+    out[tuple(slice(s, s + n) for s, n in zip(proposal.start_kji, proposal.voxels.shape, strict=True))] = (
+        proposal.voxels
+    )
+    return out
+
+
+def test_proposals_are_ordered_and_limited() -> None:
+    heat = np.zeros((20, 20, 120), dtype=np.float32)
+    for n, peak in enumerate((0.4, 0.9, 0.6)):
+        heat += peak * ball(heat.shape, (10, 10, 20 + 40 * n), 6)
+    assert [round(p.center_kji[2]) for p in group(heat)] == [60, 100, 20]
+    assert len(group(heat, settings=GroupingSettings(maximum=2))) == 2
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 0.7, 0.7), (3.0, 0.9, 0.9), (0.5, 0.5, 0.5)])
+def test_a_proposal_lands_on_the_scans_voxels(spacing: tuple[float, float, float]) -> None:
+    turn = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    volume = Volume.from_geometry(
+        np.zeros((40, 90, 90), np.int16), spacing_kji_mm=spacing, origin_lps=(3, 4, 5), direction=turn
+    )
+    start = np.array([6, 10, 12])
+    grid = Volume.from_geometry(
+        np.zeros((12, 30, 30), np.float32), origin_lps=volume.index_to_lps(start), direction=turn
+    )
+    (proposal,) = group(ball(grid.shape, (6, 14, 15), 8.0))
+    mask = mask_on_volume(proposal, grid, volume)
+    center = volume.index_to_lps(np.argwhere(mask.voxels).mean(axis=0) + mask.start_kji)
+    assert np.linalg.norm(center - grid.index_to_lps((6, 14, 15))) < 0.6
+    expected = proposal.volume
+    assert mask.voxels.sum() * np.prod(spacing) == pytest.approx(expected, rel=0.2)
+
+
+def test_a_tiny_proposal_keeps_a_voxel_on_thick_slices() -> None:
+    volume = Volume.from_geometry(np.zeros((10, 20, 20), np.int16), spacing_kji_mm=(5.0, 1.0, 1.0))
+    grid = Volume.from_geometry(np.zeros((46, 20, 20), np.float32))
+    (proposal,) = group(ball(grid.shape, (22, 10, 10), 3.0))
+    assert mask_on_volume(proposal, grid, volume).voxels.any()
+
+
+def test_classifier_sees_patches_centred_on_the_proposals() -> None:
+    class Center(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            middle = x[:, 0, 32, 32, 32]
+            return torch.stack((middle, -middle), dim=1)
+
+    image = torch.rand(30, 40, 50)
+    centers = [(1.0, 2.0, 3.0), (29.0, 39.0, 49.0), (10.2, 20.4, 30.6)]
+    logits = classify(Center(), image, centers, batch=2)
+    assert np.allclose(logits[:, 0], [image[1, 2, 3], image[29, 39, 49], image[10, 20, 31]])
+    assert classify(Center(), image, []).shape == (0, 2)
+
+
+def test_memory_shortage_halves_the_batch_then_says_so() -> None:
+    tried, notes = [], []
+
+    def run(device: torch.device, batch: int) -> str:
+        tried.append(batch)
+        if batch > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert with_memory_fallback(run, torch.device("cpu"), 8, notes.append, "the network") == "done"
+    assert tried == [8, 4, 2]
+    assert len(notes) == 2 and "4" in notes[0]
+
+
+def test_memory_shortage_on_a_gpu_ends_on_the_cpu() -> None:
+    notes: list[str] = []
+
+    def run(device: torch.device, batch: int) -> str:
+        if device.type != "cpu":
+            raise RuntimeError("MPS backend out of memory")
+        return device.type
+
+    assert with_memory_fallback(run, torch.device("mps"), 2, notes.append, "the network") == "cpu"
+    assert "CPU" in notes[-1]
+
+
+def test_memory_shortage_everywhere_is_one_sentence() -> None:
+    def run(device: torch.device, batch: int) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    with pytest.raises(DeviceError, match="not enough memory"):
+        with_memory_fallback(run, torch.device("cpu"), 2, lambda text: None, "the network")
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    def run(device: torch.device, batch: int) -> None:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        with_memory_fallback(run, torch.device("cpu"), 8, lambda text: None, "the network")
+
+
+def test_unknown_and_missing_devices_are_refused() -> None:
+    with pytest.raises(DeviceError, match="unknown"):
+        choose_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="auto"):
+            choose_device("cuda")
+
+
+def test_control_times_stages_and_stops_when_asked() -> None:
+    seen = []
+    control = RunControl(progress=lambda stage, fraction: seen.append((stage, fraction)))
+    with control.stage(STAGES[0]) as report:
+        report(0.5)
+    assert seen == [("lung mask", 0.0), ("lung mask", 0.5), ("lung mask", 1.0)]
+    assert control.timings_s["lung mask"] >= 0
+    with pytest.raises(Cancelled):
+        RunControl(cancelled=lambda: True).report("lung mask", 0)
