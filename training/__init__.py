@@ -1,0 +1,1 @@
+"""Data preparation, training and evaluation of the networks. Not part of the installed extension."""

@@ -1,0 +1,179 @@
+"""Out-of-fold detection on real nodules and real lungs: what each fold's networks do with patients they never saw.
+
+    python -m training.cross_validation --data ../shared/data --cache cache --runs runs --json
+    runs/cross-validation.json
+
+Three kinds of input: the left-out patients' cubes (real nodules in their own surroundings), their crops of 4-6 mm
+inserted into the left-out lung, and the left-out lung itself, whose marks outside doubtful regions are false positives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from LungNoduleCADLib.detection.group import Proposal, group, lies_in_lung
+from LungNoduleCADLib.detection.propose import heat_map, reach_of
+from LungNoduleCADLib.detection.score import classify
+from LungNoduleCADLib.networks.fusion import fuse_batch_norm
+
+from .checkpoints import averaged_hybrid, averaged_unet
+from .nodules import InsertableNodule, load_nodules
+from .sampler import Lung, cut, insert, load_cubes, load_lungs, oriented
+from .splits import FOLDS, fold_of
+
+INSERTED_SIZE_MM = (4.0, 6.0)
+INSERTIONS_PER_FOLD = 40
+INSERTION_BOX = 80
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A candidate of one input: its two networks' opinions and whether it is on the nodule, healthy or doubtful."""
+
+    kind: str
+    case: str
+    fold: int
+    peak: float
+    logit: float
+    malignancy_logit: float
+    hit: bool
+    doubtful: bool
+    center_kji: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input that holds a nodule."""
+
+    kind: str
+    case: str
+    fold: int
+    diameter_mm: float
+    malignancy: float
+    share_in_mask: float
+    """Dice of the best mark's voxels with the truth; 0 when missed."""
+
+
+class FoldDetector:
+    """The two networks of a run on prepared 1 mm images."""
+
+    def __init__(self, segmentation: Path, classification: Path) -> None:
+        self._segmentation = fuse_batch_norm(averaged_unet(segmentation)).to(memory_format=torch.channels_last)
+        self._classifier = fuse_batch_norm(averaged_hybrid(classification)).to(memory_format=torch.channels_last_3d)
+
+    def __call__(
+        self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None
+    ) -> tuple[list[Proposal], NDArray[np.float32]]:
+        """Proposals and their logits (n, 2)."""
+        prepared = torch.from_numpy(image).float().div_(255)
+        reach = None if inside is None else reach_of(inside, 1.0)
+        heat = heat_map(self._segmentation, prepared, reach, batch=BATCH)
+        proposals = [p for p in group(heat) if lies_in_lung(p, inside)]
+        logits = classify(self._classifier, prepared, [p.center_kji for p in proposals], batch=BATCH)
+        return proposals, logits
+
+
+def insertions(
+    lung: Lung, nodules: list[InsertableNodule], seed: int
+) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]]:
+    """Boxes of a lung with one unseen real nodule of 4-6 mm in each: name, image, mask, diameter."""
+    rng = np.random.default_rng(seed)
+    small = [n for n in nodules if INSERTED_SIZE_MM[0] <= n.diameter_mm <= INSERTED_SIZE_MM[1]]
+    made = 0
+    while made < INSERTIONS_PER_FOLD:
+        nodule = small[rng.integers(len(small))]
+        pool = lung.edge_places if rng.random() < 0.3 else lung.places
+        place = pool[rng.integers(len(pool))].astype(int)
+        box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
+        image, mask = insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
+        if mask.sum() < 0.75 * nodule.mask.sum():
+            continue  # most of it fell into the chest wall or a vessel: no nodule a reader would see
+        made += 1
+        yield f"{lung.name} {nodule.source} {made}", image, mask, nodule.diameter_mm
+
+
+def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) -> tuple[list[Mark], list[Case]]:
+    """All marks and cases of one fold's left-out patients."""
+    marks: list[Mark] = []
+    cases: list[Case] = []
+
+    def add(
+        kind: str,
+        case: str,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None,
+        diameter: float,
+        malignancy: float,
+    ) -> None:
+        proposals, logits = detector(image, None)
+        best = 0.0
+        center = np.argwhere(mask).mean(axis=0) if mask is not None else None
+        for proposal, logit in zip(proposals, logits, strict=True):
+            hit = bool(center is not None and ((proposal.center_kji - center) ** 2).sum() < (diameter / 2) ** 2)
+            if hit and mask is not None:
+                own = np.zeros(mask.shape, dtype=bool)
+                own[proposal.region] = proposal.voxels
+                best = max(best, 2 * float((own & mask).sum()) / float(own.sum() + mask.sum()))
+            marks.append(
+                Mark(kind, case, fold, proposal.peak, float(logit[0]), float(logit[1]), hit, False, proposal.center_kji)
+            )
+        cases.append(Case(kind, case, fold, diameter, malignancy, best))
+
+    for cube in load_cubes(data / "lidc-nodules"):
+        if fold_of(cube.patient) == fold:
+            add("cube", cube.name, cube.image, cube.mask, cube.diameter_mm, cube.malignancy)
+    lung = load_lungs(cache)[fold]
+    nodules = [n for n in load_nodules(cache / "crops.npz") if n.fold == fold]
+    for name, image, mask, diameter in insertions(lung, nodules, seed=fold):
+        add("insertion", name, image, mask, diameter, float("nan"))
+    proposals, logits = detector(lung.image, lung.lung)
+    for proposal, logit in zip(proposals, logits, strict=True):
+        doubtful = bool(lung.ignore[tuple(np.rint(proposal.center_kji).astype(int))])
+        marks.append(
+            Mark(
+                "lung",
+                lung.name,
+                fold,
+                proposal.peak,
+                float(logit[0]),
+                float(logit[1]),
+                False,
+                doubtful,
+                proposal.center_kji,
+            )
+        )
+    return marks, cases
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--folds", type=int, nargs="*", default=list(range(FOLDS)))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for fold in arguments.folds:
+        detector = FoldDetector(arguments.runs / f"unet-fold{fold}", arguments.runs / f"hybrid-fold{fold}")
+        marks, cases = evaluate_fold(fold, detector, arguments.cache, arguments.data)
+        path = arguments.json.with_name(f"{arguments.json.stem}-{fold}.json")
+        path.write_text(json.dumps({"marks": [asdict(m) for m in marks], "cases": [asdict(c) for c in cases]}))
+        hit = {m.case for m in marks if m.hit}
+        for kind in ("cube", "insertion"):
+            own = [c for c in cases if c.kind == kind]
+            print(fold, kind, f"{sum(c.case in hit for c in own)}/{len(own)} proposed", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""From training runs and their cross-validation to the weights that ship: calibration, operating table, cards.
+
+    python -m training.publish --runs runs --marks runs --segmentation runs/unet-final --classification
+    runs/hybrid-final \
+        --output LungNoduleCAD/Resources/Models
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from LungNoduleCADLib.networks.weights import save_model
+
+from .checkpoints import averaged_hybrid, averaged_unet
+from .splits import FOLDS
+
+VERSION = "1.0.0"
+LICENSE = "Apache-2.0"
+RESEARCH_USE = "Research use only. Not a medical device; not for diagnostic use."
+CLINICAL_SENSITIVITY = 0.95
+THRESHOLDS = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.35,
+    0.4,
+    0.45,
+    0.5,
+    0.55,
+    0.6,
+    0.65,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+)
+DATA = [
+    {
+        "name": "LIDC-IDRI: 83 nodules in their surroundings, 743 nodules inserted into lungs, one scan as background",
+        "citation": "Armato et al. 2011, doi:10.1118/1.3528204; Clark et al. 2013, doi:10.1007/s10278-013-9622-7",
+        "licence": "CC BY 3.0",
+    },
+    {
+        "name": "LUNA16: centres and diameters of the inserted nodules",
+        "citation": "Setio et al. 2017, doi:10.1016/j.media.2017.06.015",
+        "licence": "CC BY 4.0",
+    },
+    {
+        "name": "NSCLC-Radiogenomics: one scan as background",
+        "citation": "Bakr et al. 2018, doi:10.1038/sdata.2018.202",
+        "licence": "CC BY 3.0",
+    },
+    {
+        "name": "4D-Lung: one scan as background",
+        "citation": "Hugo et al. 2017, doi:10.1002/mp.12059",
+        "licence": "CC BY 3.0",
+    },
+    {
+        "name": "CPTAC-LSCC: one scan as background",
+        "citation": "CPTAC 2018, doi:10.7937/K9/TCIA.2018.6EMUB5L2",
+        "licence": "CC BY 3.0",
+    },
+    {
+        "name": "CMB-CRC: one scan as background",
+        "citation": "Cancer Moonshot Biobank 2022, doi:10.7937/DJG7-GZ87",
+        "licence": "CC BY 4.0",
+    },
+    {
+        "name": "LungNoduleCAD nodule simulator: a quarter of the inserted nodules",
+        "citation": "this project",
+        "licence": "Apache-2.0",
+    },
+]
+PREPROCESSING: dict[str, Any] = {
+    "spacing_mm": 1.0,
+    "resampling": {"order": 3, "antialias": True},
+    "window_hu": [-1000.0, 400.0],
+    "outside_lung": "keep",
+    "wavelet": None,
+}
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Cross-validation's marks and cases as arrays, all folds together."""
+
+    marks: list[dict[str, Any]]
+    cases: list[dict[str, Any]]
+    folds: int
+
+    @classmethod
+    def load(cls, folder: Path) -> OutOfFold:
+        """Read `cross-validation-<fold>.json` of every fold that there is."""
+        paths = [p for f in range(FOLDS) if (p := folder / f"cross-validation-{f}.json").exists()]
+        contents = [json.loads(p.read_text()) for p in paths]
+        return cls([m for c in contents for m in c["marks"]], [k for c in contents for k in c["cases"]], len(paths))
+
+    def features(self) -> NDArray[np.float64]:
+        """(n, 2): logit of the proposal's peak, logit of the classifier."""
+        peak = np.clip([m["peak"] for m in self.marks], 1e-4, 1 - 1e-4)
+        return np.stack((np.log(peak / (1 - peak)), [m["logit"] for m in self.marks]), axis=1)
+
+    def is_false(self) -> NDArray[np.bool_]:
+        """Marks in left-out lungs outside doubtful regions: false positives."""
+        return np.array([m["kind"] == "lung" and not m["doubtful"] for m in self.marks])
+
+    def is_hit(self) -> NDArray[np.bool_]:
+        """Marks on a nodule."""
+        return np.array([m["hit"] for m in self.marks])
+
+
+def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Logistic regression (Platt 1999) of both opinions on "is on a nodule": the card's entry, and every mark's score.
+
+    Each fold's scores come from a regression on the other folds.
+    """
+    x, hit = data.features(), data.is_hit()
+    used = hit | data.is_false()
+    fold = np.array([m["fold"] for m in data.marks])
+    scores = np.zeros(len(x))
+    for held_out in np.unique(fold):
+        rest = used & (fold != held_out) if data.folds > 1 else used
+        model = LogisticRegression(C=10.0, class_weight="balanced").fit(x[rest], hit[rest])
+        scores[fold == held_out] = model.predict_proba(x[fold == held_out])[:, 1]
+    model = LogisticRegression(C=10.0, class_weight="balanced").fit(x[used], hit[used])
+    entry = {
+        "method": "platt",
+        "slope": float(model.coef_[0, 1]),
+        "peak_slope": float(model.coef_[0, 0]),
+        "intercept": float(model.intercept_[0]),
+    }
+    return entry, scores
+
+
+def best_hits(data: OutOfFold, scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """Per case of a kind the score of its best mark on the nodule, -1 when there is none."""
+    best = {c["case"]: -1.0 for c in data.cases if c["kind"] == kind}
+    for mark, score in zip(data.marks, scores, strict=True):
+        if mark["hit"] and mark["case"] in best:
+            best[mark["case"]] = max(best[mark["case"]], float(score))
+    return np.array(list(best.values()))
+
+
+def operating_table(data: OutOfFold, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Sensitivity on real cubes, and by band, and false positives a scan of left-out lung, by threshold."""
+    cubes, small = best_hits(data, scores, "cube"), best_hits(data, scores, "insertion")
+    false = scores[data.is_false()]
+    return [
+        {
+            "threshold": threshold,
+            "sensitivity": round(float((cubes >= threshold).mean()), 4),
+            "fp_per_scan": round(float((false >= threshold).sum() / data.folds), 3),
+            "bands": {"4-6 mm, inserted": round(float((small >= threshold).mean()), 4)},
+        }
+        for threshold in THRESHOLDS
+    ]
+
+
+def clinical_threshold(data: OutOfFold, scores: NDArray[np.float64]) -> float:
+    """Highest threshold, in hundredths, that still finds 95 % of the real cubes (A17)."""
+    cubes = best_hits(data, scores, "cube")
+    passing = [t / 100 for t in range(1, 100) if (cubes >= t / 100).mean() >= CLINICAL_SENSITIVITY]
+    return max(passing, default=0.01)
+
+
+def metrics(data: OutOfFold, scores: NDArray[np.float64], threshold: float) -> dict[str, Any]:
+    """What the card says of the weights; each number with the data it comes from."""
+    cubes, small = best_hits(data, scores, "cube"), best_hits(data, scores, "insertion")
+    false = np.sort(scores[data.is_false()])[::-1]
+    allowed = int(2 * data.folds)
+    at_two = float(false[allowed]) if len(false) > allowed else 0.0
+    rated = [(m["malignancy_logit"], c["malignancy"]) for c in data.cases for m in data.marks
+             if m["hit"] and m["case"] == c["case"] and (c["malignancy"] >= 4 or c["malignancy"] <= 2)]  # fmt: skip
+    sizes = [
+        c["diameter_mm"] for c in data.cases if c["kind"] == "cube" and (c["malignancy"] >= 4 or c["malignancy"] <= 2)
+    ]
+    labels = [
+        c["malignancy"] >= 4
+        for c in data.cases
+        if c["kind"] == "cube" and (c["malignancy"] >= 4 or c["malignancy"] <= 2)
+    ]
+    return {
+        "validation": f"{data.folds}-fold by patient: {len(cubes)} real LIDC nodules in 51 mm cubes; {len(small)} "
+        "unseen real nodules of 4-6 mm inserted into the left-out lung; "
+        f"{data.folds} left-out lungs of cancer patients without their doubtful regions",
+        "sensitivity_cubes_at_2_fp_per_scan": round(float((cubes > at_two).mean()), 4),
+        "sensitivity_inserted_4_6_mm_at_2_fp_per_scan": round(float((small > at_two).mean()), 4),
+        "threshold_at_2_fp_per_scan": round(at_two, 4),
+        "sensitivity_cubes_at_default": round(float((cubes >= threshold).mean()), 4),
+        "sensitivity_inserted_4_6_mm_at_default": round(float((small >= threshold).mean()), 4),
+        "fp_per_scan_at_default": round(float((false >= threshold).sum() / data.folds), 3),
+        "proposed_cubes": round(float((cubes >= 0).mean()), 4),
+        "proposed_inserted_4_6_mm": round(float((small >= 0).mean()), 4),
+        "median_dice_cubes": round(
+            float(np.median([c["share_in_mask"] for c in data.cases if c["kind"] == "cube"])), 3
+        ),
+        "malignancy_auc_cubes": round(float(roc_auc_score([r >= 4 for _, r in rated], [z for z, _ in rated])), 3),
+        "malignancy_auc_cubes_diameter_alone": round(float(roc_auc_score(labels, sizes)), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--marks", type=Path, required=True, help="folder of cross-validation-<fold>.json")
+    parser.add_argument("--segmentation", type=Path, required=True)
+    parser.add_argument("--classification", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    data = OutOfFold.load(arguments.marks)
+    calibration, scores = calibrate(data)
+    threshold = clinical_threshold(data, scores)
+    common = {
+        "version": VERSION,
+        "data": DATA,
+        "metrics": metrics(data, scores, threshold),
+        "operating_table": operating_table(data, scores),
+        "default_threshold": threshold,
+        "license": LICENSE,
+        "research_use": RESEARCH_USE,
+    }
+    save_model(
+        averaged_unet(arguments.segmentation),
+        {
+            **common,
+            "name": "LungNoduleCAD 2.5-D U-Net, small",
+            "preprocessing": {**PREPROCESSING, "slices": 7},
+            "calibration": {"method": "none"},
+        },
+        arguments.output,
+    )
+    save_model(
+        averaged_hybrid(arguments.classification),
+        {
+            **common,
+            "name": "LungNoduleCAD hybrid CNN-Transformer, small",
+            "preprocessing": {**PREPROCESSING, "patch_size": 64},
+            "calibration": calibration,
+        },
+        arguments.output,
+    )
+    print(json.dumps({**common["metrics"], "calibration": calibration, "default_threshold": threshold}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

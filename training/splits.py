@@ -1,0 +1,18 @@
+"""Folds by patient: no patient is ever on both sides of a split, whatever table or scan the person appears in."""
+
+from __future__ import annotations
+
+import hashlib
+
+FOLDS = 5
+
+BACKGROUND_SCANS = ("R01-001", "LIDC-IDRI-0314", "C3N-00247", "113_HM10395", "MSB-01068")
+"""The complete real lungs; each is left out by the fold of its position, together with its patient's nodules."""
+
+
+def fold_of(patient: str) -> int:
+    """Fold (0 to 4) that leaves this patient out: by position for the background scans, else by a hash of the id, so
+    that it never depends on which other patients are known."""
+    if patient in BACKGROUND_SCANS:
+        return BACKGROUND_SCANS.index(patient)
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % FOLDS
