@@ -166,7 +166,7 @@ def operating_table(data: OutOfFold, scores: NDArray[np.float64]) -> list[dict[s
             "threshold": threshold,
             "sensitivity": round(float((cubes >= threshold).mean()), 4),
             "fp_per_scan": round(float((false >= threshold).sum() / data.folds), 3),
-            "bands": {"4-6 mm, inserted": round(float((small >= threshold).mean()), 4)},
+            "bands": {"4-6 mm, inserted": round(float((small >= threshold).mean()), 4)} if len(small) else {},
         }
         for threshold in THRESHOLDS
     ]
