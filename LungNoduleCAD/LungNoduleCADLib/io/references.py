@@ -106,7 +106,7 @@ def _from_markups(source: Path, volume: Volume) -> list[ReferenceNodule]:
     ]
     if not nodules:
         raise InputError(
-            f"{source} has {len(points)} point(s), none of them within the scan; give the markups that belong to this scan."
+            f"{source} has {len(points)} point(s), none of them within the scan; give the markups of this scan."
         )
     return nodules
 
@@ -153,7 +153,7 @@ def _label_layers(source: Path) -> list[sitk.Image]:
             image = sitk.ReadImage(str(source))
     except RuntimeError as error:
         raise InputError(
-            f"{source} cannot be read as a reference; give a LUNA16 CSV, a Slicer .mrk.json, or a mask in an ITK format."
+            f"{source} cannot be read as a reference; give a LUNA16 CSV, a Slicer .mrk.json, or a mask image."
         ) from error
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = sitk.Extract(image, [*image.GetSize()[:-1], 0], [0] * image.GetDimension())
@@ -166,7 +166,7 @@ def _label_layers(source: Path) -> list[sitk.Image]:
         lowest, highest = float(values.min()), float(values.max())
         if not (lowest >= 0 and highest <= np.iinfo(np.uint16).max and np.array_equal(values, np.rint(values))):
             raise InputError(
-                f"{source} is no mask (its values run from {lowest:g} to {highest:g}); give an image of labels from 0 on."
+                f"{source} is no mask (its values run from {lowest:g} to {highest:g}); give an image of labels."
             )
     return layers
 
