@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from LungNoduleCADLib.networks.fusion import NetworkT, channels_last
 from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier
 from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D
 
@@ -41,17 +42,17 @@ def load_checkpoint(run: Path, parts: Mapping[str, Any]) -> int:
 
 def averaged_unet(run: Path) -> UNet25D:
     """The averaged segmentation network of a run, in evaluation mode."""
-    return _averaged(UNet25D(SMALL_UNET), run).to(memory_format=torch.channels_last)  # type: ignore[return-value]
+    return channels_last(_averaged(UNet25D(SMALL_UNET), run))
 
 
 def averaged_hybrid(run: Path) -> HybridClassifier:
     """The averaged classifier of a run, in evaluation mode."""
-    return _averaged(HybridClassifier(SMALL_HYBRID), run).to(memory_format=torch.channels_last_3d)  # type: ignore[return-value]
+    return channels_last(_averaged(HybridClassifier(SMALL_HYBRID), run))
 
 
-def _averaged(network: nn.Module, run: Path) -> nn.Module:
+def _averaged(network: NetworkT, run: Path) -> NetworkT:
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["average"]
-    network.load_state_dict(
-        {name.removeprefix("module."): value for name, value in saved.items() if name != "n_averaged"}
-    )
-    return network.eval()
+    weights = {name.removeprefix("module."): value for name, value in saved.items() if name != "n_averaged"}
+    network.load_state_dict(weights)
+    network.eval()
+    return network

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from LungNoduleCADLib.detection.group import Proposal, group, lies_in_lung
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
 from LungNoduleCADLib.detection.score import classify
-from LungNoduleCADLib.networks.fusion import fuse_batch_norm
+from LungNoduleCADLib.networks.fusion import channels_last, fuse_batch_norm
 
 from .checkpoints import averaged_hybrid, averaged_unet
 from .nodules import InsertableNodule, load_nodules
@@ -67,8 +67,8 @@ class FoldDetector:
     """The two networks of a run on prepared 1 mm images."""
 
     def __init__(self, segmentation: Path, classification: Path) -> None:
-        self._segmentation = fuse_batch_norm(averaged_unet(segmentation)).to(memory_format=torch.channels_last)
-        self._classifier = fuse_batch_norm(averaged_hybrid(classification)).to(memory_format=torch.channels_last_3d)
+        self._segmentation = channels_last(fuse_batch_norm(averaged_unet(segmentation)))
+        self._classifier = channels_last(fuse_batch_norm(averaged_hybrid(classification)))
 
     def __call__(
         self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None

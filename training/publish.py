@@ -225,7 +225,7 @@ def main() -> None:
     data = OutOfFold.load(arguments.marks)
     calibration, scores = calibrate(data)
     threshold = clinical_threshold(data, scores)
-    common = {
+    common: dict[str, Any] = {
         "version": VERSION,
         "data": DATA,
         "metrics": metrics(data, scores, threshold),

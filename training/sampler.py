@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +77,9 @@ def load_lung(path: Path, seed: int = 0) -> Lung:
     free = lung & ~ignore
     core = ndimage.binary_erosion(free, iterations=4)
     inner, edge = np.argwhere(core), np.argwhere(free & ~core)
-    inner = inner[rng.permutation(len(inner))[:200_000]].astype(np.int16)
-    edge = edge[rng.permutation(len(edge))[:100_000]].astype(np.int16)
-    return Lung(scan, image, lung, ignore, inner, edge, float(data["slice_mm"]), matrix)
+    places = inner[rng.permutation(len(inner))[:200_000]].astype(np.int16)
+    edge_places = edge[rng.permutation(len(edge))[:100_000]].astype(np.int16)
+    return Lung(scan, image, lung, ignore, places, edge_places, float(data["slice_mm"]), matrix)
 
 
 def load_lungs(cache: Path) -> list[Lung]:
@@ -127,7 +127,7 @@ def insert(
 
 def oriented(nodule: InsertableNodule, rng: np.random.Generator, slice_mm: float = 1.0) -> InsertableNodule:
     """A random mirror image or in-plane quarter turn of a nodule, blurred along z like the scan it goes into."""
-    arrays = [nodule.density, nodule.alpha, nodule.mask]
+    arrays: list[NDArray[Any]] = [nodule.density, nodule.alpha, nodule.mask]
     for axis in range(3):
         if rng.random() < 0.5:
             arrays = [np.flip(a, axis) for a in arrays]
@@ -214,8 +214,8 @@ class SliceSampler:
         offset = 0
         nodule = None
         if kind != "lung":
-            pool = self.sources.decoys
-            nodule = self.sources.draw_nodule(rng) if kind == "insert" else pool[rng.integers(len(pool))]
+            decoys = self.sources.decoys
+            nodule = self.sources.draw_nodule(rng) if kind == "insert" else decoys[rng.integers(len(decoys))]
             nodule = oriented(nodule, rng, lung.slice_mm)
             # Any slice of the nodule may be the focus slice, and now and then one just beyond it.
             reach = max(int(nodule.mask.any(axis=(1, 2)).sum()) // 2, 1)
@@ -245,7 +245,7 @@ class SliceSampler:
         tile = slice(row, row + CUBE), slice(column, column + CUBE)
         image = np.zeros((SLICES, PATCH, PATCH), dtype=np.uint8)
         target, ignore = np.zeros((PATCH, PATCH), dtype=bool), np.ones((PATCH, PATCH), dtype=bool)
-        image[(slice(None), *tile)], target[tile], ignore[tile] = box, mask, False
+        image[:, tile[0], tile[1]], target[tile], ignore[tile] = box, mask, False
         return image, target, ignore
 
     def _augment(
@@ -272,7 +272,8 @@ class SliceSampler:
                 noise = ndimage.uniform_filter(noise, (1, 2, 2)) * 2
             x += noise * rng.uniform(1, 14)
         if rng.random() < 0.5:
-            x = (np.clip(x, 0, 255) / 255) ** rng.uniform(0.8, 1.2) * 255 * rng.uniform(0.95, 1.05) + rng.uniform(-6, 6)
+            gamma, gain, offset = (np.float32(rng.uniform(*r)) for r in ((0.8, 1.2), (0.95, 1.05), (-6, 6)))
+            x = (np.clip(x, 0, 255) / 255) ** gamma * 255 * gain + offset
         image = np.clip(x, 0, 255).astype(np.uint8)
         for axis in range(3):
             if rng.random() < 0.5:

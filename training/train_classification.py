@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from LungNoduleCADLib.detection.group import group
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
+from LungNoduleCADLib.networks.fusion import channels_last
 from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier
 
 from .checkpoints import averaged_unet, load_checkpoint, moving_average, save_checkpoint
@@ -61,9 +62,9 @@ def main() -> None:
     parser.add_argument("--segmentation", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--leave-out", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -74,7 +75,7 @@ def main() -> None:
     sources = Sources.load(arguments.cache, arguments.data, arguments.leave_out)
     places = mine(sources.lungs, averaged_unet(arguments.segmentation), arguments.run / "proposals.npy")
     sampler = PatchSampler(sources, places, arguments.seed)
-    model = HybridClassifier(SMALL_HYBRID).to(device, memory_format=torch.channels_last_3d)
+    model = channels_last(HybridClassifier(SMALL_HYBRID).to(device))
     average = AveragedModel(model, avg_fn=moving_average, use_buffers=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=1e-2)
     warm_up = max(arguments.steps // 20, 1)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from LungNoduleCADLib.networks.fusion import channels_last
 from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D
 
 from .checkpoints import load_checkpoint, moving_average, save_checkpoint
@@ -59,8 +60,9 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sampler = SliceSampler(Sources.load(arguments.cache, arguments.data, arguments.leave_out), arguments.seed)
-    model = UNet25D(SMALL_UNET).to(device, memory_format=torch.channels_last)
-    torch.nn.init.constant_(model.head.bias, PRIOR_LOGIT)
+    model = channels_last(UNet25D(SMALL_UNET).to(device))
+    with torch.no_grad():
+        model.head.bias.fill_(PRIOR_LOGIT)  # type: ignore[union-attr]
     average = AveragedModel(model, avg_fn=moving_average, use_buffers=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=1e-3)
     warm_up = max(arguments.steps // 20, 1)

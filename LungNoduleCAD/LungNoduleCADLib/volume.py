@@ -131,7 +131,7 @@ class Volume:
         """True where a point, shape (..., 3), lies within the volume, half a voxel beyond the outer centres
         included."""
         index = self.lps_to_index(point_lps)
-        return ((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5)).all(axis=-1)
+        return np.asarray(((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5)).all(axis=-1))
 
     def same_grid(self, other: Volume, tolerance_mm: float = 1e-2) -> bool:
         """Whether both have the same shape and every corner lies within `tolerance_mm`."""

@@ -18,7 +18,7 @@ from ..errors import InputError, ModelError
 from ..findings import Candidate, DetectionResult, Measurements, VoxelMask
 from ..measurement import measure, refine_mask
 from ..networks.cards import ModelCard
-from ..networks.fusion import fuse_batch_norm
+from ..networks.fusion import channels_last, fuse_batch_norm
 from ..networks.weights import load_model
 from ..preprocess.lung_mask import segment_lungs
 from ..preprocess.prepare import PreparedLung, prepare_lung
@@ -43,7 +43,7 @@ class DetectorSettings:
     """
 
     device: str = "auto"
-    batch_slices: int = 8
+    batch_slices: int = 4
     batch_patches: int = 8
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
 
@@ -96,7 +96,7 @@ class NetworkProposer:
     """The segmentation network as a proposer."""
 
     def __init__(self, network: nn.Module, card: ModelCard, device: torch.device, batch: int) -> None:
-        self._network = fuse_batch_norm(network).to(memory_format=torch.channels_last)
+        self._network = channels_last(fuse_batch_norm(network))
         self._card, self._device, self._batch = card, device, batch
 
     def __call__(
@@ -118,7 +118,7 @@ class NetworkScorer:
     """The classifier as a scorer, calibrated as its card says."""
 
     def __init__(self, network: nn.Module, card: ModelCard, device: torch.device, batch: int) -> None:
-        self._network = fuse_batch_norm(network).to(memory_format=torch.channels_last_3d)
+        self._network = channels_last(fuse_batch_norm(network))
         self._card, self._device, self._batch = card, device, batch
 
     def __call__(
@@ -282,14 +282,16 @@ class Detector:
         report: Callable[[float], None],
     ) -> tuple[Candidate, ...]:
         candidates: list[Candidate] = []
-        for rank, n in enumerate(np.argsort(-scores[:, 0], kind="stable")):
-            report(rank / len(proposals))
+        for done, n in enumerate(np.argsort(-scores[:, 0], kind="stable")):
+            report(done / len(proposals))
             mask, measurements = self._measurer(volume, mask_on_volume(proposals[n], prepared.grid, volume), lung)
             inside = np.argwhere(mask.voxels).mean(axis=0) + mask.start_kji
             x, y, z = (float(v) for v in volume.index_to_lps(inside))
-            candidates.append(
-                Candidate(rank + 1, (x, y, z), float(scores[n, 0]), float(scores[n, 1]), mask, measurements)
+            candidate = Candidate(
+                len(candidates) + 1, (x, y, z), float(scores[n, 0]), float(scores[n, 1]), mask, measurements
             )
+            if not any(_same_nodule(candidate, better) for better in candidates):
+                candidates.append(candidate)
         return tuple(candidates)
 
     def _series(self, volume: Volume) -> dict[str, Any]:
@@ -306,6 +308,13 @@ class Detector:
             "precision": str(precision(self.device)).removeprefix("torch."),
             "lung_mask": "given" if isinstance(lung_mask, Volume) else lung_mask or "none",
         }
+
+
+def _same_nodule(candidate: Candidate, better: Candidate) -> bool:
+    """Whether a candidate is a part of a better-scored one: its centre lies within that one's radius. Only the refined
+    outlines tell, because the networks may mark the two ends of a large nodule apart."""
+    distance = np.linalg.norm(np.subtract(candidate.center_lps, better.center_lps))
+    return bool(distance < better.measurements.diameter_mm / 2)
 
 
 def _model_entry(card: ModelCard) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def describe_device(device: torch.device) -> str:
 def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX). Without it, bfloat16 is several times
     slower than float32, not faster."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("amx_bf16") or capabilities.get("amx") or capabilities.get("avx512_bf16"))
 
 

@@ -80,7 +80,7 @@ def _rectangle(inside: NDArray[np.bool_] | None, shape: torch.Size | tuple[int, 
     padding); None when the mask is empty."""
     if inside is None:
         return slice(0, shape[0]), slice(0, shape[1])
-    footprint = inside.any(axis=0)
+    footprint = np.asarray(inside.any(axis=0))
     sides = []
     for axis, length in enumerate(shape):
         used = np.flatnonzero(footprint.any(axis=1 - axis))

@@ -22,21 +22,34 @@ class HybridConfig:
     :param view: "full" convolves the whole patch at 1 mm. "foveated" looks at the central half at 1 mm and at the whole
         at 2 mm, side by side as two channels: an eighth of the voxels, the same field of view.
     :param heads: attention heads; the key dimension is the token's width over them.
+    :param halving: "stages" halves between the four stages, as the document does. "stem" halves right after the first
+        convolution and not before the last stage: a sixth of the work, for the same tokens.
+    :param readout: "mean" averages all tokens, as the document does: it cannot tell a nodule at the centre from a
+        vessel at the edge. "centered" gives tokens a learned position and reads the eight central ones beside the mean.
     """
 
     patch_size: int = 64
     base_channels: int = 32
     view: Literal["full", "foveated"] = "full"
     heads: int = 4
+    halving: Literal["stages", "stem"] = "stages"
+    readout: Literal["mean", "centered"] = "mean"
 
     def __post_init__(self) -> None:
         if self.patch_size % 32:
             raise ValueError("patch_size must be a multiple of 32: it is halved up to four times around its centre")
         if self.view not in ("full", "foveated"):
             raise ValueError(f"unknown view {self.view!r}")
+        if self.halving not in ("stages", "stem") or self.readout not in ("mean", "centered"):
+            raise ValueError(f"unknown halving {self.halving!r} or readout {self.readout!r}")
+
+    @property
+    def tokens_per_side(self) -> int:
+        """Edge of the cube of tokens: three halvings of the network's own view."""
+        return self.patch_size // (16 if self.view == "foveated" else 8)
 
 
-SMALL_HYBRID = HybridConfig(base_channels=16, view="foveated")
+SMALL_HYBRID = HybridConfig(base_channels=16, view="foveated", halving="stem", readout="centered")
 """The configuration that is shipped: sized for a radiologist's CPU."""
 
 
@@ -106,24 +119,32 @@ class HybridClassifier(nn.Module):
             nn.BatchNorm3d(base),
             nn.ReLU(inplace=True),
         )
-        pool = nn.MaxPool3d(2)
+        early, late = (nn.MaxPool3d(2), nn.Identity()) if config.halving == "stem" else (nn.Identity(), nn.MaxPool3d(2))
         self.stages = nn.Sequential(
+            early,
             EfficientBlock3D(base, base),
-            pool,
+            nn.MaxPool3d(2),
             EfficientBlock3D(base, 2 * base),
             EfficientBlock3D(2 * base, 2 * base),
-            pool,
+            nn.MaxPool3d(2),
             EfficientBlock3D(2 * base, 4 * base),
             EfficientBlock3D(4 * base, 4 * base),
-            pool,
+            late,
             EfficientBlock3D(4 * base, 8 * base),
             EfficientBlock3D(8 * base, 8 * base),
         )
-        self.transformer = TransformerEncoderBlock(8 * base, config.heads)
+        width = 8 * base
+        if config.readout == "centered":
+            self.position = nn.Parameter(torch.randn(1, config.tokens_per_side**3, width) * 0.02)
+        self.transformer = TransformerEncoderBlock(width, config.heads)
         self.features = nn.Sequential(
-            nn.Linear(8 * base, 256), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(256, 64), nn.ReLU(inplace=True),
+            nn.Linear(2 * width if config.readout == "centered" else width, 256),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.3),
+            nn.Linear(256, 64),
+            nn.ReLU(inplace=True),
             nn.Dropout(0.2),
-        )  # fmt: skip
+        )
         self.nodule = nn.Linear(64, 1)
         self.malignancy = nn.Linear(64, 1)
 
@@ -133,6 +154,13 @@ class HybridClassifier(nn.Module):
             fovea = patches[..., quarter:-quarter, quarter:-quarter, quarter:-quarter]
             patches = torch.cat((fovea, functional.avg_pool3d(patches, 2)), dim=1)
         maps = self.stages(self.stem(patches))
-        tokens = self.transformer(maps.flatten(2).transpose(1, 2))
-        features = self.features(tokens.mean(dim=1))
+        tokens = maps.flatten(2).transpose(1, 2)
+        if self.config.readout == "mean":
+            features = self.features(self.transformer(tokens).mean(dim=1))
+        else:
+            tokens = self.transformer(tokens + self.position)
+            side = self.config.tokens_per_side
+            middle = slice(side // 2 - 1, side // 2 + 1)
+            center = tokens.unflatten(1, (side, side, side))[:, middle, middle, middle].flatten(1, 3)
+            features = self.features(torch.cat((tokens.mean(dim=1), center.mean(dim=1)), dim=1))
         return torch.cat((self.nodule(features), self.malignancy(features)), dim=1)

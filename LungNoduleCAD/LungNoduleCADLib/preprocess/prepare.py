@@ -40,7 +40,7 @@ def lung_box(
 ) -> NDArray[np.int64]:
     """First and last-plus-one voxel (2, 3) of the mask's bounding box with a margin, within the array."""
     # One reduction over the large array, two over a small one.
-    footprint = lung.any(axis=0)
+    footprint = np.asarray(lung.any(axis=0))
     used = [np.flatnonzero(a) for a in (lung.any(axis=(1, 2)), footprint.any(axis=1), footprint.any(axis=0))]
     margin = np.ceil(margin_mm / spacing_kji_mm).astype(int)
     low = np.maximum(np.array([u[0] for u in used]) - margin, 0)
