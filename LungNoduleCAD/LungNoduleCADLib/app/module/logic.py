@@ -1,0 +1,209 @@
+"""What the Slicer module does, without its panel: check, run, bring results into the scene, show, jump."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import qt
+import slicer
+
+from ...errors import InputError, LungNoduleCADError
+from ...findings import DetectionResult
+from ...resources import resource_path
+from ...scene.detections import (
+    DetectionNodes,
+    add_detection,
+    find_detection,
+    jump_to,
+    read_record,
+    remove_detection,
+    show_candidates,
+)
+from ...scene.volumes import volume_from_node
+from ...volume import Volume
+from ..candidates import CandidateRow, candidate_rows
+from ..dependencies import ensure_dependencies
+from ..jobs import DetectionRequest
+from ..operating_table import OperatingTable, read_operating_table
+from ..progress import Progress
+from ..run import DetectionRun, Outcome
+from ..verdict import InputVerdict, check_input
+
+MODELS = resource_path("Models")
+POLL_MS = 100
+
+
+class Run(Protocol):
+    """A detection that works beside the user interface; `DetectionRun` is the real one."""
+
+    outcome: Outcome | None
+    result: DetectionResult | None
+    record: str
+    error: str
+    details: str
+
+    def start(self) -> None: ...
+    def poll(self) -> Progress: ...
+    def cancel(self, wait: bool = False) -> None: ...
+
+
+class RunListener(Protocol):
+    """Who wants to know about a run. Called on the main thread."""
+
+    def onProgress(self, progress: Progress) -> None:
+        """From time to time while a run works."""
+
+    def onRunEnded(self, outcome: Outcome, error: str, details: str) -> None:
+        """Once: the results are in the scene, or here is why there are none."""
+
+
+class DetectionLogic:
+    """The methods of the module's logic class.
+
+    :param makeRun: makes a run of a volume and a request.
+    :param installer: installs what a requirements file asks for, or raises.
+    """
+
+    def __init__(
+        self,
+        makeRun: Callable[[Volume, DetectionRequest], Run] = DetectionRun,
+        installer: Callable[[Path], None] = ensure_dependencies,
+    ) -> None:
+        self.listener: RunListener | None = None
+        self._makeRun, self._installer = makeRun, installer
+        self._run: Run | None = None
+        self._runVolume: Any = None
+        self._runTable: OperatingTable | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.poll)
+
+    def ensureDependencies(self) -> None:
+        """Install the missing Python packages, after asking.
+
+        :raises DependencyError: when something is still missing afterwards.
+        """
+        self._installer(resource_path("requirements.txt"))
+
+    def checkInput(self, volumeNode: Any) -> InputVerdict:
+        """Whether a volume suits the detector."""
+        try:
+            return check_input(volume_from_node(volumeNode))
+        except InputError as error:
+            return InputVerdict(refusal=str(error))
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+    @property
+    def isRunning(self) -> bool:
+        """Whether a run is on; also while it is being cancelled."""
+        return self._run is not None
+
+    def startDetection(self, volumeNode: Any, request: DetectionRequest | None = None) -> None:
+        """Start a run in a child process and return; the scene is untouched until the results arrive, in one batch.
+
+        :raises LungNoduleCADError: when the volume or the request cannot be used, or a run is on already.
+        """
+        if self.isRunning:
+            raise LungNoduleCADError("A detection is running already; wait for it or cancel it.")
+        if volumeNode is None:
+            raise InputError("There is no volume; choose a chest CT.")
+        request = request or DetectionRequest()
+        valid, reason = request.is_valid()
+        if not valid:
+            raise InputError(reason)
+        name = volumeNode.GetName()
+        metadata = {"source": name, "series_description": name, "series_uid": "", **request.metadata}
+        run = self._makeRun(volume_from_node(volumeNode), replace(request, metadata=metadata))
+        run.start()
+        self._run, self._runVolume = run, volumeNode
+        self._runTable = read_operating_table(request.weights or MODELS)
+        self._timer.start()
+
+    def cancelDetection(self, wait: bool = False) -> None:
+        """End the run, if one is on, with all its processes and files; nothing reaches the scene.
+
+        :param wait: return when it has happened.
+        """
+        if self._run is not None:
+            self._run.cancel(wait)
+            if wait:
+                self.poll()
+
+    def detect(self, volumeNode: Any, request: DetectionRequest | None = None) -> DetectionNodes:
+        """Run and wait, while the application stays responsive.
+
+        :raises LungNoduleCADError: when there is no result.
+        """
+        self.startDetection(volumeNode, request)
+        run = self._run
+        while self.isRunning:
+            slicer.app.processEvents()
+            self.poll()
+            qt.QThread.msleep(20)
+        if run is not None and run.outcome is Outcome.FAILED:
+            raise LungNoduleCADError(run.error)
+        nodes = self.detection(volumeNode)
+        if run is None or run.outcome is Outcome.CANCELLED or nodes is None:
+            raise LungNoduleCADError("The detection was cancelled; the scene is as it was.")
+        return nodes
+
+    def poll(self) -> None:
+        """Called by a timer while a run is on: passes on its progress, or its end."""
+        if self._run is None:
+            return
+        run, volumeNode = self._run, self._runVolume
+        progress = run.poll()
+        if run.outcome is None:
+            if self.listener is not None:
+                self.listener.onProgress(progress)
+            return
+        self._timer.stop()
+        self._run = self._runVolume = None
+        outcome = run.outcome
+        if outcome is Outcome.FINISHED and not slicer.mrmlScene.IsNodePresent(volumeNode):
+            outcome = Outcome.CANCELLED  # results of a closed scene have no place
+        if outcome is Outcome.FINISHED:
+            self._addResult(run, volumeNode)
+        if run.details:
+            logging.error("%s\n%s", run.error, run.details)
+        if self.listener is not None:
+            self.listener.onRunEnded(outcome, run.error, run.details)
+
+    def _addResult(self, run: Run, volumeNode: Any) -> None:
+        former = self.detection(volumeNode)
+        table = self._runTable.to_json() if self._runTable is not None else None
+        assert run.result is not None
+        add_detection(slicer.mrmlScene, run.result, volume_from_node(volumeNode), volumeNode, run.record, table)
+        if former is not None:
+            remove_detection(slicer.mrmlScene, former)
+
+    # -- results -------------------------------------------------------------------------------------------------
+    def detection(self, volumeNode: Any) -> DetectionNodes | None:
+        """What was detected in a volume, in this session or in a scene that was loaded."""
+        return find_detection(slicer.mrmlScene, volumeNode) if volumeNode is not None else None
+
+    def candidates(self, nodes: DetectionNodes | None) -> list[CandidateRow]:
+        """The candidates of a detection, best first."""
+        return candidate_rows(read_record(nodes.record)["findings"]) if nodes is not None else []
+
+    def operatingTable(self, nodes: DetectionNodes | None, weights: str | None = None) -> OperatingTable | None:
+        """What to expect at a threshold: of the weights that made a detection, or that would make the next."""
+        if nodes is None:
+            return read_operating_table(weights or MODELS)
+        content = read_record(nodes.record)["operating_table"]
+        return OperatingTable.from_json(content) if content is not None else None
+
+    def showCandidates(self, nodes: DetectionNodes | None, shown: Mapping[str, bool]) -> None:
+        """Show or hide points and segments, by their label. Nothing is computed again."""
+        if nodes is not None:
+            show_candidates(nodes, shown)
+
+    def jumpTo(self, nodes: DetectionNodes | None, label: str) -> bool:
+        """Centre all slice views on a candidate; False when its point is not there."""
+        if nodes is None or nodes.candidates is None:
+            return False
+        return jump_to(slicer.mrmlScene, nodes.candidates, label)
