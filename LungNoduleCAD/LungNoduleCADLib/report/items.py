@@ -178,9 +178,13 @@ def _describe(candidate: Candidate, status: str | None) -> str:
 def _overlap(a: VoxelMask | None, b: VoxelMask | None) -> bool:
     if a is None or b is None:
         return False
-    start = np.maximum(a.start_kji, b.start_kji)
-    stop = np.minimum(np.add(a.start_kji, a.voxels.shape), np.add(b.start_kji, b.voxels.shape))
-    if (stop <= start).any():
+    # Plain integers: hundreds of candidates make a hundred thousand pairs, nearly all of them far apart.
+    start = [max(p, q) for p, q in zip(a.start_kji, b.start_kji, strict=True)]
+    stop = [
+        min(p + m, q + n)
+        for p, m, q, n in zip(a.start_kji, a.voxels.shape, b.start_kji, b.voxels.shape, strict=True)
+    ]
+    if any(high <= low for low, high in zip(start, stop, strict=True)):
         return False
     in_a, in_b = (
         m.voxels[tuple(slice(p - o, q - o) for p, q, o in zip(start, stop, m.start_kji, strict=True))] for m in (a, b)
