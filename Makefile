@@ -15,12 +15,13 @@ test: lint types unit
 
 lint: .venv/.tests
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check --quiet .
 
 types: .venv/.tests
 	.venv/bin/mypy
 
 unit: .venv/.tests
-	QT_QPA_PLATFORM=offscreen .venv/bin/python -m pytest
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 clean:
 	rm -rf .venv $(DEMO) .mypy_cache .pytest_cache .ruff_cache

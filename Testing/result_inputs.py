@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
 from LungNoduleCADLib.findings import Candidate, DetectionResult, Measurements, VoxelMask
 from LungNoduleCADLib.volume import Volume
-from scipy.spatial.transform import Rotation
 
 AXES = {
     "standard": np.eye(3),

@@ -3,9 +3,9 @@
     python Testing/benchmarks/benchmark_detection.py phantom --seeds 10
     python Testing/benchmarks/benchmark_detection.py time SCAN [SCAN ...]
 
-`phantom` counts found solid nodules of 6 mm and more, and false positives, at the default threshold. `time` runs the whole
-command line in a process of its own, start-up and every output included, and reports wall time, processor time and peak
-memory. Both print JSON.
+`phantom` counts found solid nodules of 6 mm and more, and false positives, at the default threshold. `time` runs the
+whole command line in a process of its own, start-up and every output included, and reports wall time, processor time
+and peak memory. Both print JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def phantom(seeds: int) -> dict[str, Any]:
                 "solid_6_mm": len(large),
                 "solid_6_mm_found": sum(id(n) not in missed for n in large),
                 "missed": [
-                    [n.spec.density, n.spec.location, round(n.diameter_mm or 0, 1)] for n in made.nodules if id(n) in missed
+                    [n.spec.density, n.spec.location, round(n.diameter_mm or 0, 1)]
+                    for n in made.nodules
+                    if id(n) in missed
                 ],
                 "false_positives": matched.false_positives,
             }

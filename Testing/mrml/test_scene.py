@@ -10,6 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from result_inputs import AXES, make_result, make_volume
+from vtkmodules.vtkCommonCore import reference
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
 from LungNoduleCADLib.errors import OutputError
 from LungNoduleCADLib.findings import DetectionResult, ReferenceNodule
 from LungNoduleCADLib.report.colors import STATUS_COLORS, score_color
@@ -25,9 +29,6 @@ from LungNoduleCADLib.scene import (
 )
 from LungNoduleCADLib.scene.geometry import LPS_TO_RAS, array_from_image, matrix_from_vtk
 from LungNoduleCADLib.volume import Volume
-from result_inputs import AXES, make_result, make_volume
-from vtkmodules.vtkCommonCore import reference
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 
 def written_and_read(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from LungNoduleCADLib.errors import Cancelled, InputError, OutputError
 from LungNoduleCADLib.io import output_folder, write_bytes, write_json, write_text
 

@@ -12,9 +12,10 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from io_inputs import as_image, chest_hu, cut, other_uid, write_series
+from pydicom.uid import ExplicitVRLittleEndian
+
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import check_quality, read_volume
-from pydicom.uid import ExplicitVRLittleEndian
 
 NIFTI_SPACING_OFFSET = 80  # pixdim[1] of NIfTI-1, a float32
 

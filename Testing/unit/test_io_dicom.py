@@ -11,10 +11,11 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from io_inputs import SYNTHETIC_SERIES, as_image, chest_hu, other_uid, write_series
-from LungNoduleCADLib.errors import InputError
-from LungNoduleCADLib.io import check_quality, read_volume
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
+
+from LungNoduleCADLib.errors import InputError
+from LungNoduleCADLib.io import check_quality, read_volume
 
 
 def test_sorts_slices_by_position_not_by_name(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from io_inputs import as_image, chest_hu
+
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import check_quality, read_mask, read_volume
 from LungNoduleCADLib.volume import Volume

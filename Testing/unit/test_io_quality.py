@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from io_inputs import chest_hu
+
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import check_quality
 from LungNoduleCADLib.io.quality import soft_tissue_noise_hu

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
+from result_inputs import AXES, make_result, make_volume
+
 from LungNoduleCADLib.app.outputs import write_outputs
 from LungNoduleCADLib.errors import OutputError
 from LungNoduleCADLib.findings import DetectionResult, ReferenceNodule
@@ -22,8 +25,6 @@ from LungNoduleCADLib.report.overview import MAX_ROWS, PANEL_PX, write_overview
 from LungNoduleCADLib.report.planes import AXIAL, CORONAL, SAGITTAL, cut, cut_mask, extent_lps
 from LungNoduleCADLib.report.tables import CSV_COLUMNS, write_candidates_csv, write_findings_json
 from LungNoduleCADLib.volume import Volume
-from PIL import Image
-from result_inputs import AXES, make_result, make_volume
 
 ALL_FILES = {
     "candidates.csv",
@@ -183,6 +184,7 @@ def mask_indices(mask: Any) -> np.ndarray:
 @pytest.mark.parametrize("overlap", [False, True])
 def test_segmentation_opens_in_slicer_with_names_colours_and_voxels(tmp_path: Path, overlap: bool) -> None:
     import slicer
+
     from LungNoduleCADLib.scene import segment_mask
 
     volume = make_volume()

@@ -98,7 +98,7 @@ def test_wavelet_is_applied_when_the_card_asks_for_it() -> None:
     plain = prepare_lung(volume, None, Preprocessing(resampling=Resampling(1, False)))
     enhanced = prepare_lung(volume, None, Preprocessing(resampling=Resampling(1, False), wavelet=Wavelet()))
     assert (plain.image - enhanced.image).abs().max() > 0.05
-    assert 0 <= float(enhanced.image.min()) and float(enhanced.image.max()) <= 1
+    assert float(enhanced.image.min()) >= 0 and float(enhanced.image.max()) <= 1
 
 
 @pytest.mark.parametrize("center", [(20, 20, 20), (0, 0, 0), (39, 3, 20), (2, 38, 39)])

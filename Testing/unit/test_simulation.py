@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import read_volume
 from LungNoduleCADLib.simulation import (

@@ -181,8 +181,7 @@ def _overlap(a: VoxelMask | None, b: VoxelMask | None) -> bool:
     # Plain integers: hundreds of candidates make a hundred thousand pairs, nearly all of them far apart.
     start = [max(p, q) for p, q in zip(a.start_kji, b.start_kji, strict=True)]
     stop = [
-        min(p + m, q + n)
-        for p, m, q, n in zip(a.start_kji, a.voxels.shape, b.start_kji, b.voxels.shape, strict=True)
+        min(p + m, q + n) for p, m, q, n in zip(a.start_kji, a.voxels.shape, b.start_kji, b.voxels.shape, strict=True)
     ]
     if any(high <= low for low, high in zip(start, stop, strict=True)):
         return False

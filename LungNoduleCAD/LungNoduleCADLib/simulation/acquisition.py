@@ -112,9 +112,7 @@ def _slice_profile(thickness_mm: float, step_mm: float, slices_per_output: int) 
     return {int(n): np.float32(w) for n, w in zip(numbers, weights, strict=True) if w > 1e-3}
 
 
-def _profiled_slice(
-    tissue_hu: NDArray[np.float32], first: int, profile: dict[int, np.float32]
-) -> NDArray[np.float32]:
+def _profiled_slice(tissue_hu: NDArray[np.float32], first: int, profile: dict[int, np.float32]) -> NDArray[np.float32]:
     image = np.zeros(tissue_hu.shape[1:], dtype=np.float32)
     for number, weight in profile.items():
         image += weight * tissue_hu[min(max(first + number, 0), len(tissue_hu) - 1)]

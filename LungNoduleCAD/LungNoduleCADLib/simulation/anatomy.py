@@ -156,9 +156,7 @@ def _lungs(p: Points, cage: Field, dome: Field, heart: Field, blood: Field, spin
     return smooth_min(lung, apex.astype(np.float32), 10.0)
 
 
-def _soft_tissue(
-    p: Points, cage: Field, dome: Field, heart: Field, lung: Field, enhanced: bool
-) -> tuple[Field, Field]:
+def _soft_tissue(p: Points, cage: Field, dome: Field, heart: Field, lung: Field, enhanced: bool) -> tuple[Field, Field]:
     """Muscles and organs as one field, and the density of each where it lies."""
     _, _, centre_y = hull_axes(p.z)
     angle = np.degrees(np.arctan2(p.y - centre_y, np.abs(p.x) + 1e-3))

@@ -118,9 +118,7 @@ def superellipse(p: Points, half_width: Field, half_depth: Field, y: Field, powe
     return ((1 - radius) * np.sqrt(half_width * half_depth)).astype(np.float32)
 
 
-def ellipsoid(
-    p: Points, center: ArrayLike, semi_axes: Sequence[float], long_axis: ArrayLike | None = None
-) -> Field:
+def ellipsoid(p: Points, center: ArrayLike, semi_axes: Sequence[float], long_axis: ArrayLike | None = None) -> Field:
     """Approximate distance inside an ellipsoid.
 
     :param semi_axes: along x, y, z; with `long_axis`, along that axis, and two at right angles to it.

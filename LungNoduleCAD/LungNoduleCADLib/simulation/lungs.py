@@ -37,9 +37,7 @@ class LungTrees:
     airway_lumens: Tubes
 
 
-def fissure_depth(
-    x: NDArray[np.floating], y: NDArray[np.floating], z: NDArray[np.floating] | float
-) -> tuple[Any, Any]:
+def fissure_depth(x: NDArray[np.floating], y: NDArray[np.floating], z: NDArray[np.floating] | float) -> tuple[Any, Any]:
     """Distances above the oblique fissure and the right lung's horizontal fissure, mm, in average-adult coordinates.
 
     The oblique fissures run from behind and above (about T4) to the front of the diaphragm, the horizontal one at the
@@ -108,9 +106,7 @@ def parenchyma_texture(
     return texture.astype(np.float32)
 
 
-def _end_points(
-    anatomy: Anatomy, side: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _end_points(anatomy: Anatomy, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Evenly spread points in one lung, (n, 3) x, y, z mm, and the lobe of each."""
     pitch = END_POINT_PITCH_MM
     grid = anatomy.grid

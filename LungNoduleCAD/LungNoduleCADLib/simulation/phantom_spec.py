@@ -85,8 +85,8 @@ class Frame:
         sides = [-(n - 1) / 2 * s for n, s in zip(self.shape[1:], self.spacing[1:], strict=True)]
         self.first_voxel_xyz = np.array([sides[1], sides[0], lowest_z + self.spacing[0] / 2])
         self.tissue_origin_zyx = (lowest_z + self.tissue_spacing[0] / 2, sides[0], sides[1])
-        self.tissue_z = self.tissue_origin_zyx[0] + np.arange(self.shape[0] * self.slices_per_output) * (
-            self.tissue_spacing[0]
+        self.tissue_z = (
+            self.tissue_origin_zyx[0] + np.arange(self.shape[0] * self.slices_per_output) * (self.tissue_spacing[0])
         )
         self.y = sides[0] + np.arange(self.shape[1]) * self.spacing[1]
         self.x = sides[1] + np.arange(self.shape[2]) * self.spacing[2]
