@@ -10,45 +10,38 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from LungNoduleCADLib.io import read_volume
 from LungNoduleCADLib.preprocess.lung_mask import segment_lungs
-from LungNoduleCADLib.preprocess.resample import resample_isotropic
-from LungNoduleCADLib.preprocess.window import LUNG_WINDOW_HU
+from LungNoduleCADLib.preprocess.prepare import prepare_lung
+from LungNoduleCADLib.simulation import make_phantom
 from LungNoduleCADLib.volume import Volume
 
-from .nodules import InsertableNodule, crop_nodules, decoys, save_nodules, simulated_nodules, to_window
-from .splits import BACKGROUND_SCANS, fold_of
+from .nodules import InsertableNodule, crop_nodules, decoys, save_nodules, simulated_nodules
+from .splits import BACKGROUND_SCANS, PHANTOM_SEEDS, fold_of
 
-MARGIN_MM = 16.0
 DECOYS_PER_SCAN = 200
 SIMULATED_NODULES = 800
 
 
-def prepare_background(folder: Path, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """One lung scan at 1 mm: window as uint8, lung mask, affine and slice spacing, cropped to the lungs with a
-    margin."""
-    volume = read_volume(folder)
-    lung = segment_lungs(volume)
-    indices = np.argwhere(lung.any(axis=(1, 2))), np.argwhere(lung.any(axis=(0, 2))), np.argwhere(lung.any(axis=(0, 1)))
-    margin = np.ceil(MARGIN_MM / volume.spacing_kji_mm).astype(int)
-    start = np.maximum(np.array([i.min() for i in indices]) - margin, 0)
-    stop = np.minimum(np.array([i.max() for i in indices]) + 1 + margin, volume.shape)
-    image, grid = resample_isotropic(volume, start_kji=start, stop_kji=stop, clip=LUNG_WINDOW_HU)
-    mask, _ = resample_isotropic(
-        Volume(lung.astype(np.uint8), volume.ijk_to_lps), start_kji=start, stop_kji=stop, order=1, antialias=False
-    )
-    windowed, inside = to_window(image.numpy()), mask.numpy() >= 0.5
+def prepare_background(
+    volume: Volume, lung: NDArray[np.bool_], scan: str, path: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Write one lung at 1 mm: window as uint8, lung mask, affine and slice spacing, cut to the lungs with a margin."""
+    prepared = prepare_lung(volume, lung)
+    assert prepared.inside is not None
+    windowed = (prepared.image * 255).round().to(torch.uint8).numpy()
     np.savez_compressed(
         path,
         image=windowed,
-        lung=inside,
-        ijk_to_lps=grid.ijk_to_lps,
+        lung=prepared.inside,
+        ijk_to_lps=prepared.grid.ijk_to_lps,
         slice_mm=volume.spacing_kji_mm[0],
-        scan=folder.name,
+        scan=scan,
     )
-    return windowed, inside
+    return windowed, prepared.inside
 
 
 def main() -> None:
@@ -63,10 +56,16 @@ def main() -> None:
     for n, scan in enumerate(BACKGROUND_SCANS):
         path = cache / f"lung-{scan}.npz"
         if not path.exists():
-            prepare_background(arguments.data / "ct" / scan, path)
+            volume = read_volume(arguments.data / "ct" / scan)
+            prepare_background(volume, segment_lungs(volume), scan, path)
         saved = np.load(path)
         negatives += decoys(saved["image"], saved["lung"], DECOYS_PER_SCAN, arguments.seed + n, fold_of(scan))
         print(f"{scan}: {saved['image'].shape}, lungs {saved['lung'].sum() / 1e6:.2f} l", flush=True)
+    for seed in PHANTOM_SEEDS:
+        path = cache / f"lung-phantom-{seed}.npz"
+        if not path.exists():
+            phantom = make_phantom(seed=seed, nodules=0)
+            prepare_background(phantom.volume, phantom.lung_mask.voxels, f"phantom-{seed}", path)
     nodules = arguments.data / "lidc-nodules"
     for name, items in (
         ("decoys", negatives),

@@ -83,8 +83,9 @@ def load_lung(path: Path, seed: int = 0) -> Lung:
 
 
 def load_lungs(cache: Path) -> list[Lung]:
-    """All prepared background scans, in the folds' order."""
-    return [load_lung(cache / f"lung-{scan}.npz") for scan in BACKGROUND_SCANS]
+    """All prepared background scans, the real ones in the folds' order and then the phantoms."""
+    names = [f"lung-{scan}.npz" for scan in BACKGROUND_SCANS]
+    return [load_lung(path) for path in [cache / name for name in names] + sorted(cache.glob("lung-phantom-*.npz"))]
 
 
 def load_cubes(folder: Path) -> list[Cube]:

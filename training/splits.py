@@ -10,9 +10,16 @@ BACKGROUND_SCANS = ("R01-001", "LIDC-IDRI-0314", "C3N-00247", "113_HM10395", "MS
 """The complete real lungs; each is left out by the fold of its position, together with its patient's nodules."""
 
 
+PHANTOM_SEEDS = (100, 101, 102, 103)
+"""Healthy simulated lungs, beside the real ones; evaluation uses other seeds."""
+NO_FOLD = -1
+
+
 def fold_of(patient: str) -> int:
     """Fold (0 to 4) that leaves this patient out: by position for the background scans, else by a hash of the id, so
     that it never depends on which other patients are known."""
+    if patient.startswith("phantom-"):
+        return NO_FOLD
     if patient in BACKGROUND_SCANS:
         return BACKGROUND_SCANS.index(patient)
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % FOLDS
