@@ -34,7 +34,14 @@ class PatchSampler:
     decoys, random lung.
     """
 
-    SHARES: ClassVar[dict[str, float]] = {"cube": 0.2, "insert": 0.33, "proposal": 0.32, "decoy": 0.1, "lung": 0.05}
+    SHARES: ClassVar[dict[str, float]] = {
+        "cube": 0.2,
+        "cube background": 0.17,
+        "insert": 0.3,
+        "proposal": 0.22,
+        "decoy": 0.07,
+        "lung": 0.04,
+    }
 
     def __init__(self, sources: Sources, proposals: list[Place], seed: int) -> None:
         self.sources, self.proposals = sources, proposals
@@ -43,8 +50,8 @@ class PatchSampler:
     def draw(self) -> tuple[NDArray[np.uint8], bool, float]:
         """One sample."""
         kind = str(self.rng.choice(list(self.SHARES), p=list(self.SHARES.values())))
-        if kind == "cube":
-            return self._cube()
+        if kind.startswith("cube"):
+            return self._cube(background=kind == "cube background")
         if kind == "proposal" and self.proposals:
             place = self.proposals[self.rng.integers(len(self.proposals))]
             return self._finish(self._cut(place), None), False, float("nan")
@@ -67,16 +74,19 @@ class PatchSampler:
         first = place.center_kji - SIZE // 2 + self.rng.integers(-jitter, jitter + 1, size=3)
         return cut(self.sources.lungs[place.lung].image, first, (SIZE,) * 3)
 
-    def _cube(self) -> tuple[NDArray[np.uint8], bool, float]:
+    def _cube(self, background: bool) -> tuple[NDArray[np.uint8], bool, float]:
         cube = self.sources.cubes[self.rng.integers(len(self.sources.cubes))]
-        center = np.rint(ndimage.center_of_mass(cube.mask)).astype(int) + self.rng.integers(-JITTER, JITTER + 1, size=3)
+        background = background and len(cube.background) > 0
+        middle = np.rint(ndimage.center_of_mass(cube.mask)).astype(int)
+        if background:
+            middle = cube.background[self.rng.integers(len(cube.background))].astype(int)
+        center = middle + self.rng.integers(-JITTER, JITTER + 1, size=3)
         image = np.zeros((SIZE,) * 3, dtype=np.uint8)
-        mask = np.zeros(image.shape, dtype=bool)
         low = SIZE // 2 - center
         region = tuple(slice(max(a, 0), min(a + CUBE, SIZE)) for a in low)
-        source = tuple(slice(r.start - a, r.stop - a) for r, a in zip(region, low, strict=True))
-        image[region], mask[region] = cube.image[source], cube.mask[source]
-        return self._finish(image, mask, bounded=True), True, malignant(cube.malignancy)
+        image[region] = cube.image[tuple(slice(r.start - a, r.stop - a) for r, a in zip(region, low, strict=True))]
+        patch = self._finish(image, None, bounded=True)
+        return (patch, False, float("nan")) if background else (patch, True, malignant(cube.malignancy))
 
     def _finish(
         self, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None, bounded: bool = False
@@ -89,8 +99,8 @@ class PatchSampler:
         draw = rng.random()
         if draw < 0.2:
             x = ndimage.uniform_filter1d(x, int(rng.integers(2, 4)), axis=0, mode="nearest")
-        elif draw < 0.35:
-            x = ndimage.gaussian_filter(x, rng.uniform(0.3, 0.7), truncate=2.5)
+        elif draw < 0.5:
+            x = ndimage.gaussian_filter(x, rng.uniform(0.3, 0.9), truncate=2.0)
         if rng.random() < 0.4:
             x += rng.standard_normal(x.shape, dtype=np.float32) * rng.uniform(1, 12)
         if rng.random() < 0.5:

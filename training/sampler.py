@@ -23,6 +23,10 @@ TISSUE_LEVEL = 125
 nodule may lie against it, and does not replace it."""
 
 
+DENSE_LEVEL, AERATED_LEVEL, AWAY_MM = 90, 70, 8.0
+"""Window levels of about -500 and -600 HU, and how far from a nodule its surroundings are surely something else."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lung:
     """A background scan at 1 mm.
@@ -43,7 +47,10 @@ class Lung:
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """A real nodule with all its surroundings: (51, 51, 51) at 1 mm."""
+    """A real nodule with all its surroundings: (51, 51, 51) at 1 mm.
+
+    :param background: (n, 3) voxels of vessels and walls in its lung, away from the nodule.
+    """
 
     name: str
     patient: str
@@ -51,6 +58,7 @@ class Cube:
     mask: NDArray[np.bool_]
     malignancy: float
     diameter_mm: float
+    background: NDArray[np.int16]
 
 
 def doubtful_regions() -> dict[str, list[tuple[NDArray[np.float64], float]]]:
@@ -93,17 +101,20 @@ def load_cubes(folder: Path) -> list[Cube]:
     data = np.load(folder / "cubes.npz")
     with (folder / "cubes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return [
-        Cube(
-            row["nodule"],
-            row["patient"],
-            to_window(data["hu"][n].astype(np.float32)),
-            data["mask"][n] > 0,
-            float(row["malignancy"] or "nan"),
-            float(row["equivalent_diameter_mm"]),
-        )
-        for n, row in enumerate(rows)
-    ]
+    cubes = []
+    for n, row in enumerate(rows):
+        image, mask = to_window(data["hu"][n].astype(np.float32)), data["mask"][n] > 0
+        rating, diameter = float(row["malignancy"] or "nan"), float(row["equivalent_diameter_mm"])
+        cubes.append(Cube(row["nodule"], row["patient"], image, mask, rating, diameter, background_places(image, mask)))
+    return cubes
+
+
+def background_places(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Voxels (n, 3) that are dense, with lung around them, well away from the nodule: vessels, airways, pleura."""
+    dense = image > DENSE_LEVEL
+    lung_around = ndimage.uniform_filter((image < AERATED_LEVEL).astype(np.float32), 11) > 0.4
+    away = ndimage.distance_transform_edt(~mask) > AWAY_MM
+    return np.argwhere(dense & lung_around & away).astype(np.int16)
 
 
 def insert(

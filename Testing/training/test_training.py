@@ -180,7 +180,8 @@ def load_test_cubes():
 
     mask = np.zeros((51, 51, 51), dtype=bool)
     mask[22:29, 22:29, 22:29] = True
-    return [Cube("c", "p", np.where(mask, 200, 25).astype(np.uint8), mask, 4.0, 8.0)]
+    places = np.array([[10, 10, 10]], dtype=np.int16)
+    return [Cube("c", "p", np.where(mask, 200, 25).astype(np.uint8), mask, 4.0, 8.0, places)]
 
 
 def test_hard_places_come_back_and_old_ones_are_forgotten() -> None:
