@@ -27,7 +27,7 @@ VERSION = "1.0.0"
 LICENSE = "Apache-2.0"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnostic use."
 DEFAULT_SENSITIVITY = 0.90
-"""Of the real cubes, at the default threshold. A17 asks for 0.95, which costs these weights twice the false positives."""
+"""Of the real cubes, at the default threshold. A17 asks for 0.95, which costs twice the false positives."""
 THRESHOLDS = (
     0.01,
     0.02,
