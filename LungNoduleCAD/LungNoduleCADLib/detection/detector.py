@@ -92,12 +92,16 @@ class Measurer(Protocol):
     ) -> tuple[VoxelMask, Measurements]: ...
 
 
-class NetworkProposer:
-    """The segmentation network as a proposer."""
+class _NetworkPart:
+    """A network ready for inference, with its card, device and batch size."""
 
     def __init__(self, network: nn.Module, card: ModelCard, device: torch.device, batch: int) -> None:
         self._network = channels_last(fuse_batch_norm(network))
         self._card, self._device, self._batch = card, device, batch
+
+
+class NetworkProposer(_NetworkPart):
+    """The segmentation network as a proposer."""
 
     def __call__(
         self,
@@ -114,12 +118,8 @@ class NetworkProposer:
         return with_memory_fallback(run, self._device, self._batch, warn, "the segmentation network")
 
 
-class NetworkScorer:
+class NetworkScorer(_NetworkPart):
     """The classifier as a scorer, calibrated as its card says."""
-
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device, batch: int) -> None:
-        self._network = channels_last(fuse_batch_norm(network))
-        self._card, self._device, self._batch = card, device, batch
 
     def __call__(
         self,
