@@ -10,13 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .sampler import CUBE, Sources, cut, insert, oriented
+from .boxes import NoduleBox
+from .degrade import degrade
+from .sampler import Sources, cut, insert, oriented
 
 SIZE = 64
+HALF = SIZE // 2
 JITTER = 2
 """Voxels: a proposal's centre is not quite the nodule's."""
+UNCUT = 10
+"""Voxels on every side of a patch's centre that no bound takes away."""
+SHORTEST_BOX = 9
+"""Slices of a box that say enough of what is around."""
 MALIGNANT_FROM, BENIGN_TO = 4, 2
 """Readers' ratings: 4 and 5 are malignant, 1 and 2 benign, 3 says nothing (B10)."""
+EASY_WEIGHT = 0.15
+"""How often a false proposal comes back that the classifier already knows, against one that it takes for a nodule."""
+
+Extent = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,114 +38,149 @@ class Place:
     center_kji: NDArray[np.int64]
 
 
-class PatchSampler:
-    """Draws (patch uint8 (64, 64, 64), is nodule, is malignant or NaN).
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A training patch.
 
-    Shares: real cubes, inserted nodules (mostly real), the segmentation network's proposals in healthy lung, inserted
-    decoys, random lung.
+    :param patch: uint8 (64, 64, 64).
+    :param malignancy: 1, 0, or NaN when unknown.
+    :param proposal: index of the false proposal that it shows.
+    """
+
+    patch: NDArray[np.uint8]
+    is_nodule: bool
+    malignancy: float = float("nan")
+    proposal: int | None = None
+
+
+class PatchSampler:
+    """Draws `Sample`s.
+
+    Shares: real nodules in their boxes and other places of these boxes, inserted nodules (mostly real), the
+    segmentation network's proposals in healthy lung (those that the classifier still takes for nodules more often),
+    inserted decoys, random lung.
+
+    A box ends where its image does, and the nodule is at its middle: so that neither class can be told by where the
+    patch goes empty, every sample of a box is cut to the extents of a nodule's and of another place's box at once, and
+    so is many a patch of a whole lung.
     """
 
     SHARES: ClassVar[dict[str, float]] = {
-        "cube": 0.2,
-        "cube background": 0.17,
-        "insert": 0.3,
-        "proposal": 0.22,
-        "decoy": 0.07,
-        "lung": 0.04,
+        "box": 0.24,
+        "box background": 0.2,
+        "insert": 0.24,
+        "proposal": 0.24,
+        "decoy": 0.05,
+        "lung": 0.03,
     }
+    BOUNDED_SHARE = 0.3
 
     def __init__(self, sources: Sources, proposals: list[Place], seed: int) -> None:
         self.sources, self.proposals = sources, proposals
         self.rng = np.random.default_rng(seed)
+        self._weights = np.ones(len(proposals))
+        self._cubes = [c for c in sources.cubes if len(c.background)]
+        self._boxes = [b for b in sources.boxes if len(b.background) and len(b.image) >= SHORTEST_BOX]
 
-    def draw(self) -> tuple[NDArray[np.uint8], bool, float]:
+    def report(self, proposal: int, probability: float) -> None:
+        """Say how much of a nodule the classifier saw in a false proposal: how often it comes back depends on it."""
+        self._weights[proposal] = EASY_WEIGHT + probability
+
+    def draw(self) -> Sample:
         """One sample."""
         kind = str(self.rng.choice(list(self.SHARES), p=list(self.SHARES.values())))
-        if kind.startswith("cube"):
-            return self._cube(background=kind == "cube background")
+        if kind.startswith("box") and (self._cubes or self._boxes):
+            return self._from_box(background=kind == "box background")
         if kind == "proposal" and self.proposals:
-            place = self.proposals[self.rng.integers(len(self.proposals))]
-            return self._finish(self._cut(place), None), False, float("nan")
+            index = int(self.rng.choice(len(self.proposals), p=self._weights / self._weights.sum()))
+            place = self.proposals[index]
+            return Sample(
+                self._of_lung(self._cut(place), self.sources.lungs[place.lung].slice_mm), False, proposal=index
+            )
         which = int(self.rng.integers(len(self.sources.lungs)))
         lung = self.sources.lungs[which]
         pool = lung.edge_places if self.rng.random() < 0.4 else lung.places
         place = Place(which, pool[self.rng.integers(len(pool))].astype(np.int64))
         image = self._cut(place, jitter=0)
         if kind not in ("insert", "decoy"):
-            return self._finish(image, None), False, float("nan")
+            return Sample(self._of_lung(image, lung.slice_mm), False)
         decoys = self.sources.decoys
         nodule = self.sources.draw_nodule(self.rng) if kind == "insert" else decoys[self.rng.integers(len(decoys))]
-        where = SIZE // 2 + self.rng.integers(-JITTER, JITTER + 1, size=3)
+        where = HALF + self.rng.integers(-JITTER, JITTER + 1, size=3)
         image, mask = insert(image, oriented(nodule, self.rng, lung.slice_mm), where)
         if kind == "decoy" or mask.sum() < 8:
-            return self._finish(image, None), False, float("nan")
-        return self._finish(image, mask), True, malignant(nodule.malignancy)
+            return Sample(self._of_lung(image, lung.slice_mm), False)
+        if self.rng.random() < 0.1:
+            image = self._medmix(image, mask)
+        return Sample(self._of_lung(image, lung.slice_mm), True, malignant(nodule.malignancy))
 
     def _cut(self, place: Place, jitter: int = JITTER) -> NDArray[np.uint8]:
-        first = place.center_kji - SIZE // 2 + self.rng.integers(-jitter, jitter + 1, size=3)
+        first = place.center_kji - HALF + self.rng.integers(-jitter, jitter + 1, size=3)
         return cut(self.sources.lungs[place.lung].image, first, (SIZE,) * 3)
 
-    def _cube(self, background: bool) -> tuple[NDArray[np.uint8], bool, float]:
-        cube = self.sources.cubes[self.rng.integers(len(self.sources.cubes))]
-        background = background and len(cube.background) > 0
-        middle = np.rint(ndimage.center_of_mass(cube.mask)).astype(int)
-        if background:
-            middle = cube.background[self.rng.integers(len(cube.background))].astype(int)
-        center = middle + self.rng.integers(-JITTER, JITTER + 1, size=3)
+    def _from_box(self, background: bool) -> Sample:
+        """A nodule's box around the nodule, or around something dense beside it."""
+        pool = self._cubes if self._cubes and (self.rng.random() < 0.5 or not self._boxes) else self._boxes
+        box, other = (pool[n] for n in self.rng.integers(len(pool), size=2))
+        center = self._center(box, background)
         image = np.zeros((SIZE,) * 3, dtype=np.uint8)
-        low = SIZE // 2 - center
-        region = tuple(slice(max(a, 0), min(a + CUBE, SIZE)) for a in low)
-        image[region] = cube.image[tuple(slice(r.start - a, r.stop - a) for r, a in zip(region, low, strict=True))]
-        patch = self._finish(image, None, bounded=True)
-        return (patch, False, float("nan")) if background else (patch, True, malignant(cube.malignancy))
+        region = extent(box.image.shape, center)
+        low = HALF - center
+        image[region] = box.image[tuple(slice(r.start - a, r.stop - a) for r, a in zip(region, low, strict=True))]
+        patch = self._finish(image, 1.0, extent(other.image.shape, self._center(other, not background)))
+        return Sample(patch, not background, float("nan") if background else malignant(box.malignancy))
 
-    def _finish(
-        self, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None, bounded: bool = False
-    ) -> NDArray[np.uint8]:
-        """Mirror, turn, sharpness, noise, contrast (A8) and MedMix (A9), one draw a sample."""
+    def _center(self, box: NoduleBox, background: bool) -> NDArray[np.int64]:
+        if background:
+            middle = box.background[self.rng.integers(len(box.background))].astype(np.int64)
+        else:
+            middle = np.rint(ndimage.center_of_mass(box.mask)).astype(np.int64)
+        return middle + self.rng.integers(-JITTER, JITTER + 1, size=3)
+
+    def _of_lung(self, image: NDArray[np.uint8], slice_mm: float) -> NDArray[np.uint8]:
+        bounds: Extent = (slice(0, SIZE),) * 3
+        pool = self._cubes or self._boxes
+        if pool and self.rng.random() < self.BOUNDED_SHARE:
+            nodule, place = (pool[n] for n in self.rng.integers(len(pool), size=2))
+            bounds = intersection(
+                extent(nodule.image.shape, self._center(nodule, background=False)),
+                extent(place.image.shape, self._center(place, background=True)),
+            )
+        return self._finish(image, slice_mm, bounds)
+
+    def _finish(self, image: NDArray[np.uint8], slice_mm: float, bounds: Extent) -> NDArray[np.uint8]:
+        """Another scanner, nothing outside the bounds, mirror, turn (A8), one draw a sample."""
         rng = self.rng
-        x = image.astype(np.float32)
-        if mask is not None and not bounded and rng.random() < 0.1:
-            x = self._medmix(x, mask)
-        draw = rng.random()
-        if draw < 0.2:
-            x = ndimage.uniform_filter1d(x, int(rng.integers(2, 4)), axis=0, mode="nearest")
-        elif draw < 0.5:
-            x = ndimage.gaussian_filter(x, rng.uniform(0.3, 0.9), truncate=2.0)
-        if rng.random() < 0.4:
-            x += rng.standard_normal(x.shape, dtype=np.float32) * rng.uniform(1, 12)
-        if rng.random() < 0.5:
-            x = (np.clip(x, 0, 255) / 255) ** np.float32(rng.uniform(0.8, 1.2)) * 255 + np.float32(rng.uniform(-6, 6))
-        image = np.clip(x, 0, 255).astype(np.uint8)
-        if not bounded and rng.random() < 0.4:
-            # Real nodules also come as small cubes with nothing around: neither class may be told by that.
-            image = bounded_view(image, rng)
+        x = np.clip(degrade(image.astype(np.float32), rng, slice_mm), 0, 255).astype(np.uint8)
+        image = np.zeros_like(x)
+        seen = tuple(slice(min(b.start, HALF - UNCUT), max(b.stop, HALF + UNCUT)) for b in bounds)
+        image[seen] = x[seen]
         for axis in range(3):
             if rng.random() < 0.5:
                 image = np.flip(image, axis)
         return np.ascontiguousarray(image.swapaxes(1, 2) if rng.random() < 0.5 else image)
 
-    def _medmix(self, x: NDArray[np.float32], mask: NDArray[np.bool_], alpha: float = 0.5) -> NDArray[np.float32]:
+    def _medmix(self, image: NDArray[np.uint8], mask: NDArray[np.bool_], alpha: float = 0.5) -> NDArray[np.uint8]:
         """Inside the nodule the patch, outside a mixture with another lung's patch (A9, fault 8 put right)."""
         which = int(self.rng.integers(len(self.sources.lungs)))
         places = self.sources.lungs[which].places
         other = self._cut(Place(which, places[self.rng.integers(len(places))].astype(np.int64)))
-        keep = ndimage.gaussian_filter(mask.astype(np.float32), 1.0)
-        keep = np.maximum(keep, mask)
-        return keep * x + (1 - keep) * (alpha * x + (1 - alpha) * other)
+        keep = np.maximum(ndimage.gaussian_filter(mask.astype(np.float32), 1.0), mask)
+        return np.rint(keep * image + (1 - keep) * (alpha * image + (1 - alpha) * other)).astype(np.uint8)
 
 
-def bounded_view(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Air outside a box of the cubes' size that holds the patch's middle; now and then only cut along z, as in a
-    slab."""
-    out = np.zeros_like(image)
-    low = SIZE // 2 - CUBE // 2 + rng.integers(-6, 7, size=3)
-    region = [slice(max(a, 0), min(a + CUBE, SIZE)) for a in low]
-    if rng.random() < 0.3:
-        half = rng.integers(8, 16)
-        region = [slice(SIZE // 2 - half, SIZE // 2 + half), slice(None), slice(None)]
-    out[tuple(region)] = image[tuple(region)]
-    return out
+def extent(shape: tuple[int, ...], center: NDArray[np.int64]) -> Extent:
+    """The part of a patch around `center` that a box of that shape fills."""
+    i, j, k = (
+        slice(max(HALF - int(c), 0), max(min(HALF - int(c) + n, SIZE), 0)) for c, n in zip(center, shape, strict=True)
+    )
+    return i, j, k
+
+
+def intersection(a: Extent, b: Extent) -> Extent:
+    """What two boxes of a patch share."""
+    i, j, k = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return i, j, k
 
 
 def malignant(rating: float) -> float:

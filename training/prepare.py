@@ -19,8 +19,9 @@ from LungNoduleCADLib.preprocess.prepare import prepare_lung
 from LungNoduleCADLib.simulation import make_phantom
 from LungNoduleCADLib.volume import Volume
 
+from .boxes import crop_boxes, save_boxes
 from .nodules import InsertableNodule, crop_nodules, decoys, save_nodules, simulated_nodules
-from .splits import BACKGROUND_SCANS, PHANTOM_SEEDS, fold_of
+from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, PHANTOM_SEEDS, fold_of
 
 DECOYS_PER_SCAN = 200
 SIMULATED_NODULES = 800
@@ -53,19 +54,21 @@ def main() -> None:
     cache: Path = arguments.cache
     cache.mkdir(parents=True, exist_ok=True)
     negatives: list[InsertableNodule] = []
-    for n, scan in enumerate(BACKGROUND_SCANS):
+    for n, scan in enumerate((*BACKGROUND_SCANS, *BACKGROUND_SLABS)):
         path = cache / f"lung-{scan}.npz"
         if not path.exists():
             volume = read_volume(arguments.data / "ct" / scan)
             prepare_background(volume, segment_lungs(volume), scan, path)
         saved = np.load(path)
-        negatives += decoys(saved["image"], saved["lung"], DECOYS_PER_SCAN, arguments.seed + n, fold_of(scan))
+        if scan in BACKGROUND_SCANS:
+            negatives += decoys(saved["image"], saved["lung"], DECOYS_PER_SCAN, arguments.seed + n, fold_of(scan))
         print(f"{scan}: {saved['image'].shape}, lungs {saved['lung'].sum() / 1e6:.2f} l", flush=True)
     for seed in PHANTOM_SEEDS:
         path = cache / f"lung-phantom-{seed}.npz"
         if not path.exists():
             phantom = make_phantom(seed=seed, nodules=0)
             prepare_background(phantom.volume, phantom.lung_mask.voxels, f"phantom-{seed}", path)
+    print(f"boxes: {save_boxes(cache / 'boxes.npz', crop_boxes(arguments.data))}", flush=True)
     nodules = arguments.data / "lidc-nodules"
     for name, items in (
         ("decoys", negatives),

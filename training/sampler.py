@@ -12,19 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .nodules import InsertableNodule, load_nodules, to_window
-from .splits import BACKGROUND_SCANS, fold_of
+from .boxes import NoduleBox, ball, load_boxes, load_cubes
+from .degrade import degrade
+from .nodules import InsertableNodule, load_nodules
+from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, fold_of
 
 SLICES = 7
 PATCH = 64
-CUBE = 51
+MARGIN = 4
+"""Slices beyond the network's own on either side, for blurring along z."""
 TISSUE_LEVEL = 125
 """Window level (about -315 HU, smoothed over 3 mm) above which there was chest wall or a large vessel already: a
 nodule may lie against it, and does not replace it."""
-
-
-DENSE_LEVEL, AERATED_LEVEL, AWAY_MM = 90, 70, 8.0
-"""Window levels of about -500 and -600 HU, and how far from a nodule its surroundings are surely something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +44,6 @@ class Lung:
     ijk_to_lps: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Cube:
-    """A real nodule with all its surroundings: (51, 51, 51) at 1 mm.
-
-    :param background: (n, 3) voxels of vessels and walls in its lung, away from the nodule.
-    """
-
-    name: str
-    patient: str
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    malignancy: float
-    diameter_mm: float
-    background: NDArray[np.int16]
-
-
 def doubtful_regions() -> dict[str, list[tuple[NDArray[np.float64], float]]]:
     """Per background scan: centre (LPS) and radius of what may be disease; neither a nodule nor healthy lung for
     training."""
@@ -77,10 +60,8 @@ def load_lung(path: Path, seed: int = 0) -> Lung:
     data = np.load(path)
     image, lung, matrix, scan = data["image"], data["lung"], data["ijk_to_lps"], str(data["scan"])
     ignore = np.zeros(lung.shape, dtype=bool)
-    axes = np.ogrid[tuple(slice(0, n) for n in lung.shape)]
     for center, radius in doubtful_regions().get(scan, []):
-        index = (np.linalg.inv(matrix) @ np.append(center, 1))[2::-1]
-        ignore |= sum((axis - c) ** 2 for axis, c in zip(axes, index, strict=True)) < radius**2
+        ignore |= ball(lung.shape, (np.linalg.inv(matrix) @ np.append(center, 1))[2::-1], radius)
     rng = np.random.default_rng(seed)
     free = lung & ~ignore
     core = ndimage.binary_erosion(free, iterations=4)
@@ -91,30 +72,9 @@ def load_lung(path: Path, seed: int = 0) -> Lung:
 
 
 def load_lungs(cache: Path) -> list[Lung]:
-    """All prepared background scans, the real ones in the folds' order and then the phantoms."""
-    names = [f"lung-{scan}.npz" for scan in BACKGROUND_SCANS]
+    """All prepared background scans: the complete real ones in the folds' order, the slabs, the phantoms."""
+    names = [f"lung-{scan}.npz" for scan in (*BACKGROUND_SCANS, *BACKGROUND_SLABS)]
     return [load_lung(path) for path in [cache / name for name in names] + sorted(cache.glob("lung-phantom-*.npz"))]
-
-
-def load_cubes(folder: Path) -> list[Cube]:
-    """The real nodules with their surroundings."""
-    data = np.load(folder / "cubes.npz")
-    with (folder / "cubes.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    cubes = []
-    for n, row in enumerate(rows):
-        image, mask = to_window(data["hu"][n].astype(np.float32)), data["mask"][n] > 0
-        rating, diameter = float(row["malignancy"] or "nan"), float(row["equivalent_diameter_mm"])
-        cubes.append(Cube(row["nodule"], row["patient"], image, mask, rating, diameter, background_places(image, mask)))
-    return cubes
-
-
-def background_places(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Voxels (n, 3) that are dense, with lung around them, well away from the nodule: vessels, airways, pleura."""
-    dense = image > DENSE_LEVEL
-    lung_around = ndimage.uniform_filter((image < AERATED_LEVEL).astype(np.float32), 11) > 0.4
-    away = ndimage.distance_transform_edt(~mask) > AWAY_MM
-    return np.argwhere(dense & lung_around & away).astype(np.int16)
 
 
 def insert(
@@ -159,7 +119,8 @@ class Sources:
     """What one fold trains on (fold None: everything)."""
 
     lungs: list[Lung]
-    cubes: list[Cube]
+    cubes: list[NoduleBox]
+    boxes: list[NoduleBox]
     crops: list[InsertableNodule]
     simulated: list[InsertableNodule]
     decoys: list[InsertableNodule]
@@ -170,6 +131,7 @@ class Sources:
         return cls(
             [lung for lung in load_lungs(cache) if fold_of(lung.name) != leave_out],
             [cube for cube in load_cubes(data / "lidc-nodules") if fold_of(cube.patient) != leave_out],
+            [box for box in load_boxes(cache / "boxes.npz") if fold_of(box.patient) != leave_out],
             [n for n in load_nodules(cache / "crops.npz") if n.fold != leave_out],
             load_nodules(cache / "simulated.npz"),
             [n for n in load_nodules(cache / "decoys.npz") if n.fold != leave_out],
@@ -180,15 +142,21 @@ class Sources:
         pool = self.simulated if rng.random() < simulated_share else self.crops
         return pool[rng.integers(len(pool))]
 
+    def draw_box(self, rng: np.random.Generator, cube_share: float = 0.5) -> NoduleBox:
+        """A real nodule in its own surroundings, half of the time a complete cube."""
+        pool = self.cubes if rng.random() < cube_share or not self.boxes else self.boxes
+        return pool[rng.integers(len(pool))]
+
 
 class SliceSampler:
     """Draws (slices uint8 (7, 64, 64), target bool (64, 64), ignore bool (64, 64)).
 
-    Shares: nodules inserted into lungs, slices of real cubes, inserted decoys, and plain lung; half of the plain lung
-    comes from places where the network was wrong (`report_hard`), the cheapest form of hard-negative mining.
+    Shares: nodules inserted into lungs, slices of real nodules' boxes, inserted decoys, and plain lung; half of
+    the plain lung comes from places where the network was wrong (`report_hard`), the cheapest form of hard-negative
+    mining.
     """
 
-    SHARES: ClassVar[dict[str, float]] = {"insert": 0.42, "cubes": 0.2, "decoy": 0.08, "lung": 0.3}
+    SHARES: ClassVar[dict[str, float]] = {"insert": 0.36, "box": 0.3, "decoy": 0.06, "lung": 0.28}
 
     def __init__(self, sources: Sources, seed: int) -> None:
         self.sources = sources
@@ -205,8 +173,8 @@ class SliceSampler:
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_], tuple[int, NDArray[np.int64]] | None]:
         """One sample; the last part names its place when it is plain lung."""
         kind = self.rng.choice(list(self.SHARES), p=list(self.SHARES.values()))
-        if kind == "cubes":
-            return (*self._cube(), None)
+        if kind == "box":
+            return (*self._box(), None)
         return self._lung(str(kind))
 
     def _lung(
@@ -221,7 +189,7 @@ class SliceSampler:
             lung = self.sources.lungs[which]
             pool = lung.edge_places if rng.random() < 0.4 else lung.places
             place = pool[rng.integers(len(pool))].astype(np.int64)
-        depth = SLICES + 4  # two more on either side, for blurring along z
+        depth = SLICES + 2 * MARGIN
         center = place + np.array([0, *rng.integers(-PATCH // 3, PATCH // 3 + 1, size=2)])
         offset = 0
         nodule = None
@@ -240,52 +208,36 @@ class SliceSampler:
             image, inserted = insert(image, nodule, where)
             if kind == "insert":
                 target = inserted
-        image, (target, ignore) = self._augment(image, [target, ignore])
+        image, (target, ignore) = self._augment(image, [target, ignore], lung.slice_mm)
         return image, target, ignore, (which, place) if kind == "lung" else None
 
-    def _cube(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-        """A slice of a real cube, anywhere on an empty canvas; the canvas beyond it is left out of the loss."""
+    def _box(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+        """A slice of a real nodule's box, anywhere on an empty canvas; the canvas beyond it is left out of the loss."""
         rng = self.rng
-        cube = self.sources.cubes[rng.integers(len(self.sources.cubes))]
-        slices = np.flatnonzero(cube.mask.any(axis=(1, 2)))
-        focus = int(rng.choice(slices)) if rng.random() < 0.75 else int(rng.integers(5, CUBE - 5))
-        depth = SLICES + 4
-        first = np.array([focus - depth // 2, 0, 0])
-        box, mask = (cut(a, first, (depth, CUBE, CUBE)) for a in (cube.image, cube.mask))
-        box, (mask,) = self._augment(box, [mask])
-        row, column = rng.integers(0, PATCH - CUBE + 1, size=2)
-        tile = slice(row, row + CUBE), slice(column, column + CUBE)
-        image = np.zeros((SLICES, PATCH, PATCH), dtype=np.uint8)
+        box = self.sources.draw_box(rng)
+        depth, height, width = box.image.shape
+        slices = np.flatnonzero(box.mask.any(axis=(1, 2)))
+        edge = min(depth // 4, 5)
+        focus = int(rng.choice(slices)) if rng.random() < 0.75 else int(rng.integers(edge, depth - edge))
+        first = np.array([focus - SLICES // 2 - MARGIN, 0, 0])
+        image, mask = (cut(a, first, (SLICES + 2 * MARGIN, height, width)) for a in (box.image, box.mask))
+        image, (mask,) = self._augment(image, [mask], slice_mm=1.0)
+        canvas = np.zeros((SLICES, PATCH, PATCH), dtype=np.uint8)
         target, ignore = np.zeros((PATCH, PATCH), dtype=bool), np.ones((PATCH, PATCH), dtype=bool)
-        image[:, tile[0], tile[1]], target[tile], ignore[tile] = box, mask, False
-        return image, target, ignore
+        # Slices larger than the canvas lose a random part of their border.
+        on, of = zip(*(_overlap(PATCH, n, rng) for n in image.shape[1:]), strict=True)
+        canvas[:, on[0], on[1]], target[on], ignore[on] = image[:, of[0], of[1]], mask[of], False
+        return canvas, target, ignore
 
     def _augment(
-        self, image: NDArray[np.uint8], masks: list[NDArray[np.bool_]]
+        self, image: NDArray[np.uint8], masks: list[NDArray[np.bool_]], slice_mm: float
     ) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
-        """Mirror, quarter-turn, slice-thickness blur, sharpness, noise and contrast (B5, A8), one draw a sample; the
-        extra slices are cut off, and the masks reduced to the focus slice."""
+        """Another scanner, mirror, quarter-turn (B5, A8), one draw a sample; the extra slices are cut off, and
+        the masks reduced to the focus slice."""
         rng = self.rng
         middle = image.shape[0] // 2
         masks = [m[middle] for m in masks]
-        x = image.astype(np.float32)
-        draw = rng.random()
-        if draw < 0.25:
-            x = ndimage.uniform_filter1d(x, int(rng.integers(2, 4)), axis=0, mode="nearest")
-        x = x[middle - SLICES // 2 : middle + SLICES // 2 + 1]
-        draw = rng.random()
-        if draw < 0.2:
-            x = ndimage.gaussian_filter(x, (0, *[rng.uniform(0.3, 0.8)] * 2))
-        elif draw < 0.35:
-            x += rng.uniform(0.3, 1.0) * (x - ndimage.uniform_filter(x, (0, 3, 3)))
-        if rng.random() < 0.4:
-            noise = rng.standard_normal(x.shape, dtype=np.float32)
-            if rng.random() < 0.5:
-                noise = ndimage.uniform_filter(noise, (1, 2, 2)) * 2
-            x += noise * rng.uniform(1, 14)
-        if rng.random() < 0.5:
-            gamma, gain, offset = (np.float32(rng.uniform(*r)) for r in ((0.8, 1.2), (0.95, 1.05), (-6, 6)))
-            x = (np.clip(x, 0, 255) / 255) ** gamma * 255 * gain + offset
+        x = degrade(image.astype(np.float32), rng, slice_mm)[middle - SLICES // 2 : middle + SLICES // 2 + 1]
         image = np.clip(x, 0, 255).astype(np.uint8)
         for axis in range(3):
             if rng.random() < 0.5:
@@ -294,6 +246,14 @@ class SliceSampler:
         if rng.random() < 0.5:
             image, masks = image.swapaxes(1, 2), [m.swapaxes(0, 1) for m in masks]
         return image, masks
+
+
+def _overlap(canvas: int, size: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Where `size` pixels lie at random on a canvas, and which of them, when they are more than it holds."""
+    shift = int(rng.integers(0, abs(canvas - size) + 1))
+    if size <= canvas:
+        return slice(shift, shift + size), slice(0, size)
+    return slice(0, canvas), slice(shift, shift + canvas)
 
 
 def cut(array: NDArray, first: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray:

@@ -9,6 +9,8 @@ FOLDS = 5
 BACKGROUND_SCANS = ("R01-001", "LIDC-IDRI-0314", "C3N-00247", "113_HM10395", "MSB-01068")
 """The complete real lungs; each is left out by the fold of its position, together with its patient's nodules."""
 
+BACKGROUND_SLABS = ("LIDC-IDRI-0002-slab", "LIDC-IDRI-0003-slab")
+"""A dozen slices each, of patients whose other images are in the fold of their id."""
 
 PHANTOM_SEEDS = (100, 101, 102, 103)
 """Healthy simulated lungs, beside the real ones; evaluation uses other seeds."""
@@ -22,4 +24,5 @@ def fold_of(patient: str) -> int:
         return NO_FOLD
     if patient in BACKGROUND_SCANS:
         return BACKGROUND_SCANS.index(patient)
+    patient = patient.removesuffix("-slab")
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % FOLDS

@@ -18,18 +18,22 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from LungNoduleCADLib.detection.group import group
+from LungNoduleCADLib.detection.group import GroupingSettings, group
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
 from LungNoduleCADLib.networks.fusion import channels_last
 from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier
 
 from .checkpoints import averaged_unet, load_checkpoint, moving_average, save_checkpoint
+from .degrade import degrade
 from .patches import PatchSampler, Place
 from .sampler import Lung, Sources
 
 FOCAL_GAMMA, FOCAL_ALPHA = 2.0, 0.25
 MALIGNANCY_WEIGHT = 0.2
-PROPOSALS_PER_SCAN = 80
+PROPOSALS_PER_SCAN = 200
+MINING = GroupingSettings(threshold=0.06, maximum=PROPOSALS_PER_SCAN)
+"""Below the detector's own threshold: the next network's doubts are a little elsewhere."""
+DEGRADED_COPIES = 2
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = FOCAL_GAMMA, alpha: float = FOCAL_ALPHA) -> Tensor:
@@ -42,16 +46,21 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = FOCAL_GAMMA, alpha
 
 
 def mine(lungs: list[Lung], network: torch.nn.Module, path: Path) -> list[Place]:
-    """The network's proposals in healthy lung; kept in a file, since finding them takes minutes."""
+    """The network's proposals in healthy lung, as it is and as other scanners would show it; kept in a file, since
+    finding them takes minutes."""
     if not path.exists():
-        rows = []
+        rng, found = np.random.default_rng(0), set()
         for n, lung in enumerate(lungs):
-            heat = heat_map(network, torch.from_numpy(lung.image).float().div_(255), reach_of(lung.lung, 1.0))
-            for proposal in group(heat)[:PROPOSALS_PER_SCAN]:
-                center = np.rint(proposal.center_kji).astype(np.int64)
-                if not lung.ignore[tuple(center)]:
-                    rows.append((n, *center))
-        np.save(path, np.array(rows))
+            for copy in range(1 + DEGRADED_COPIES):
+                image = lung.image.astype(np.float32)
+                if copy:
+                    image = np.clip(degrade(image, rng, lung.slice_mm), 0, 255)
+                heat = heat_map(network, torch.from_numpy(image).div_(255), reach_of(lung.lung, 1.0))
+                for proposal in group(heat, settings=MINING):
+                    i, j, k = (round(c) for c in proposal.center_kji)
+                    if not lung.ignore[i, j, k]:
+                        found.add((n, i, j, k))
+        np.save(path, np.array(sorted(found)))
     return [Place(int(n), np.array(center)) for n, *center in np.load(path)]
 
 
@@ -62,7 +71,7 @@ def main() -> None:
     parser.add_argument("--segmentation", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--leave-out", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -92,9 +101,9 @@ def main() -> None:
     started, losses = time.monotonic(), []
     while step < arguments.steps:
         samples = [sampler.draw() for _ in range(arguments.batch)]
-        patches = torch.from_numpy(np.stack([s[0] for s in samples])).to(device).float().div_(255).unsqueeze(1)
-        nodule = torch.tensor([float(s[1]) for s in samples], device=device)
-        malignancy = torch.tensor([s[2] for s in samples], device=device)
+        patches = torch.from_numpy(np.stack([s.patch for s in samples])).to(device).float().div_(255).unsqueeze(1)
+        nodule = torch.tensor([float(s.is_nodule) for s in samples], device=device)
+        malignancy = torch.tensor([s.malignancy for s in samples], device=device)
         logits = model(patches.contiguous(memory_format=torch.channels_last_3d))
         loss = focal_loss(logits[:, 0], nodule, alpha=0.5) * 4
         rated = ~malignancy.isnan()
@@ -108,6 +117,9 @@ def main() -> None:
         optimizer.step()
         schedule.step()
         average.update_parameters(model)
+        for sample, probability in zip(samples, logits[:, 0].detach().sigmoid().tolist(), strict=True):
+            if sample.proposal is not None:
+                sampler.report(sample.proposal, probability)
         step += 1
         losses.append(float(loss.detach()))
         if step % 50 == 0 or step == arguments.steps:

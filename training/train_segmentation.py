@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from LungNoduleCADLib.detection.devices import autocast
 from LungNoduleCADLib.networks.fusion import channels_last
 from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--leave-out", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -82,7 +83,8 @@ def main() -> None:
         slices = torch.from_numpy(np.stack([s[0] for s in samples])).to(device).float().div_(255)
         target = torch.from_numpy(np.stack([s[1] for s in samples])).to(device).float().unsqueeze(1)
         valid = 1 - torch.from_numpy(np.stack([s[2] for s in samples])).to(device).float().unsqueeze(1)
-        logits = model(slices.to(memory_format=torch.channels_last))
+        with autocast(device):
+            logits = model(slices.to(memory_format=torch.channels_last)).float()
         loss = segmentation_loss(logits, target, valid)
         optimizer.zero_grad()
         loss.backward()

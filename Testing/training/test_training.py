@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from training import train_classification, train_segmentation
+from training.boxes import NoduleBox, crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import averaged_unet, moving_average
+from training.degrade import THICKNESSES_MM, degrade, slice_operator
 from training.nodules import InsertableNodule, insertable, load_nodules, save_nodules, simulated_nodules, to_window
-from training.patches import PatchSampler, Place, bounded_view, malignant
+from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
 from training.publish import OutOfFold, best_hits, calibrate, default_threshold, operating_table
-from training.sampler import SLICES, Lung, SliceSampler, Sources, doubtful_regions, insert, load_cubes, oriented
-from training.splits import BACKGROUND_SCANS, FOLDS, fold_of
+from training.sampler import SLICES, Lung, SliceSampler, Sources, doubtful_regions, insert, oriented
+from training.splits import BACKGROUND_SCANS, BACKGROUND_SLABS, FOLDS, fold_of
 from training.train_classification import focal_loss
 from training.train_segmentation import segmentation_loss
 
@@ -45,7 +47,7 @@ def lung(name: str = BACKGROUND_SCANS[0], seed: int = 0) -> Lung:
 
 def sources() -> Sources:
     balls = [nodule(source=f"ball {n}", diameter=5 + n) for n in range(4)]
-    return Sources([lung()], [], balls, balls, [nodule(source="decoy")])
+    return Sources([lung()], [], [], balls, balls, [nodule(source="decoy")])
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def prepared(tmp_path: Path) -> tuple[Path, Path]:
     cache, data = tmp_path / "cache", tmp_path / "data"
     cache.mkdir()
     (data / "lidc-nodules").mkdir(parents=True)
-    for n, scan in enumerate(BACKGROUND_SCANS):
+    for n, scan in enumerate((*BACKGROUND_SCANS, *BACKGROUND_SLABS)):
         made = lung(scan, seed=n)
         np.savez_compressed(
             cache / f"lung-{scan}.npz", image=made.image, lung=made.lung, ijk_to_lps=np.eye(4), slice_mm=1.0, scan=scan
@@ -62,6 +64,7 @@ def prepared(tmp_path: Path) -> tuple[Path, Path]:
     balls = [nodule(fold=n % FOLDS, source=f"ball {n}", diameter=4.2 + 0.3 * n) for n in range(20)]
     save_nodules(cache / "crops.npz", balls)
     save_nodules(cache / "simulated.npz", [nodule(fold=-1, source="simulated")])
+    save_boxes(cache / "boxes.npz", [box(f"box {n}", f"patient-{n}") for n in range(10)])
     save_nodules(cache / "decoys.npz", [nodule(fold=n, source="decoy") for n in range(FOLDS)])
     columns = "nodule,patient,volume_mm3,equivalent_diameter_mm,malignancy"
     axis = np.arange(51) - 25
@@ -99,8 +102,10 @@ def test_left_out_patients_and_scans_are_nowhere_in_a_folds_sources(prepared: tu
     cache, data = prepared
     for fold in range(FOLDS):
         kept = Sources.load(cache, data, fold)
-        assert BACKGROUND_SCANS[fold] not in [made.name for made in kept.lungs] and len(kept.lungs) == FOLDS - 1
-        assert all(fold_of(cube.patient) != fold for cube in kept.cubes)
+        names = {made.name for made in kept.lungs}
+        assert names == {name for name in (*BACKGROUND_SCANS, *BACKGROUND_SLABS) if fold_of(name) != fold}
+        assert BACKGROUND_SCANS[fold] not in names
+        assert all(fold_of(item.patient) != fold for item in kept.cubes + kept.boxes)
         assert all(item.fold != fold for item in kept.crops + kept.decoys)
     assert len(Sources.load(cache, data, None).crops) == 20
 
@@ -171,17 +176,18 @@ def test_sampling_is_repeatable() -> None:
 
 def replaceable() -> Sources:
     made = sources()
-    made.cubes = load_test_cubes()
+    made.cubes = [box("cube", "p")]
+    made.boxes = [box("crop", "q", shape=(12, 40, 70))]
     return made
 
 
-def load_test_cubes():
-    from training.sampler import Cube
-
-    mask = np.zeros((51, 51, 51), dtype=bool)
-    mask[22:29, 22:29, 22:29] = True
-    places = np.array([[10, 10, 10]], dtype=np.int16)
-    return [Cube("c", "p", np.where(mask, 200, 25).astype(np.uint8), mask, 4.0, 8.0, places)]
+def box(name: str, patient: str, shape: tuple[int, int, int] = (51, 51, 51)) -> NoduleBox:
+    """A bright 7 mm block at the middle, and a dense place beside it."""
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(slice(n // 2 - 3, n // 2 + 4) for n in shape)] = True
+    image = np.where(mask, 200, 25).astype(np.uint8)
+    image[5, 10, 10] = 150
+    return NoduleBox(name, patient, image, mask, 4.0, 8.0, np.array([[5, 10, 10]], dtype=np.int16))
 
 
 def test_hard_places_come_back_and_old_ones_are_forgotten() -> None:
@@ -194,23 +200,42 @@ def test_hard_places_come_back_and_old_ones_are_forgotten() -> None:
 
 
 def test_patches_are_centred_on_their_nodule() -> None:
+    sampler = PatchSampler(replaceable(), [Place(0, np.array([30, 45, 45]))], seed=0)
+    samples = [sampler.draw() for _ in range(60)]
+    assert all(s.patch.shape == (SIZE,) * 3 for s in samples)
+    assert all(s.patch[28:37, 28:37, 28:37].max() > 90 for s in samples if s.is_nodule)
+    assert 15 < sum(s.is_nodule for s in samples) < 45
+    assert all(np.isnan(s.malignancy) and s.proposal in (0, None) for s in samples if not s.is_nodule)
+
+
+def test_false_proposals_that_are_still_believed_come_back_more_often() -> None:
+    sampler = PatchSampler(replaceable(), [Place(0, np.array([30, 45, 45 + n])) for n in range(2)], seed=0)
+    sampler.report(0, 0.95)
+    sampler.report(1, 0.0)
+    drawn = [s.proposal for _ in range(200) if (s := sampler.draw()).proposal is not None]
+    assert drawn.count(0) > 3 * drawn.count(1) > 0
+
+
+def test_where_a_boxed_patch_goes_empty_says_nothing_of_its_class() -> None:
+    """Nodules lie at their box's middle and other places do not; the emptied border must not give that away."""
     made = replaceable()
-    sampler = PatchSampler(made, [Place(0, np.array([30, 45, 45]))], seed=0)
-    labels = []
-    for _ in range(40):
-        patch, is_nodule, _ = sampler.draw()
-        assert patch.shape == (64, 64, 64)
-        labels.append(is_nodule)
-        if is_nodule:
-            assert patch[29:36, 29:36, 29:36].max() > 100
-    assert 8 < sum(labels) < 34
+    made.boxes = []
+    sampler = PatchSampler(made, [], seed=0)
+    filled: dict[bool, list[int]] = {True: [], False: []}
+    for _ in range(60):
+        for background in (True, False):
+            patch = sampler._from_box(background).patch
+            filled[not background].append(int((patch > 0).any(axis=(1, 2)).sum()))
+    assert abs(np.mean(filled[True]) - np.mean(filled[False])) < 4
 
 
-def test_a_bounded_view_keeps_the_middle_and_empties_the_rest() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        out = bounded_view(np.full((64, 64, 64), 9, dtype=np.uint8), rng)
-        assert (out[26:38, 26:38, 26:38] == 9).all() and (out == 0).sum() > 50_000
+def test_extents_are_the_box_around_its_place_and_meet_in_both() -> None:
+    whole = extent((51, 51, 51), np.array([25, 25, 25]))
+    corner = extent((51, 51, 51), np.array([5, 45, 25]))
+    assert whole == (slice(7, 58),) * 3
+    assert corner == (slice(27, 64), slice(0, 38), slice(7, 58))
+    assert intersection(whole, corner) == (slice(27, 58), slice(7, 38), slice(7, 58))
+    assert UNCUT < HALF
 
 
 def test_malignancy_follows_the_readers_and_three_says_nothing() -> None:
@@ -340,7 +365,7 @@ def test_default_threshold_is_the_highest_that_finds_enough(tmp_path: Path) -> N
 
 def test_doubtful_regions_are_in_known_scans() -> None:
     regions = doubtful_regions()
-    assert set(regions) <= set(BACKGROUND_SCANS)
+    assert set(regions) <= {*BACKGROUND_SCANS, *BACKGROUND_SLABS}
     assert all(radius > 0 for found in regions.values() for _, radius in found)
 
 
@@ -348,3 +373,43 @@ def test_the_real_cubes_are_read(shared_data: Path) -> None:
     cubes = load_cubes(shared_data / "lidc-nodules")
     assert len(cubes) == 83
     assert all(cube.mask[20:31, 20:31, 20:31].any() for cube in cubes)
+
+
+def test_the_real_crops_become_boxes_whose_background_is_no_finding(shared_data: Path) -> None:
+    for _, made in zip(range(30), crop_boxes(shared_data), strict=False):
+        assert made.image.shape == made.mask.shape and made.mask.any() and len(made.image) >= 5
+        assert made.image[made.mask].mean() > made.image[~made.mask].min() + 20
+        assert not made.mask[tuple(made.background.T.astype(int))].any()
+
+
+def test_boxes_survive_being_saved(tmp_path: Path) -> None:
+    made = [box("a", "p"), box("b", "q", shape=(9, 20, 33))]
+    assert save_boxes(tmp_path / "b.npz", made) == 2
+    for before, after in zip(made, load_boxes(tmp_path / "b.npz"), strict=True):
+        assert (before.image == after.image).all() and (before.mask == after.mask).all()
+        assert (before.background == after.background).all()
+        assert (before.name, before.patient, before.diameter_mm) == (after.name, after.patient, after.diameter_mm)
+
+
+@pytest.mark.parametrize("thickness", THICKNESSES_MM)
+def test_thick_slices_keep_what_is_even_and_dilute_what_is_thin(thickness: float) -> None:
+    for phase in (0.0, 0.25, 0.5, 0.75):
+        operator = slice_operator(15, thickness, phase)
+        assert operator.shape == (15, 15)
+        assert operator.sum(axis=1) == pytest.approx(np.ones(15), abs=1e-4)
+        thin = operator @ np.eye(15, dtype=np.float32)[7]
+        assert thin.max() < 1.25 / thickness
+        assert thin.sum() == pytest.approx(1.0, abs=0.35)
+
+
+def test_a_degraded_lung_stays_the_same_lung_and_thick_scans_get_no_thicker_often() -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((15, 40, 40), 30, dtype=np.float32)
+    image[7, 15:25, 15:25] = 200
+    spread = {1.0: 0, 3.0: 0}
+    for slice_mm in spread:
+        for _ in range(60):
+            out = np.clip(degrade(image, rng, slice_mm), 0, 255)
+            assert out[7, 18:22, 18:22].mean() > out[:3].mean() + 15
+            spread[slice_mm] += bool(out[6, 18:22, 18:22].mean() > out[2, 18:22, 18:22].mean() + 8)
+    assert spread[1.0] > 2 * spread[3.0]
