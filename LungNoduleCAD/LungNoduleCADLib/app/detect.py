@@ -7,7 +7,7 @@ import importlib.util
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -97,12 +97,11 @@ def detect(task: DetectionTask, progress: Callable[[str, float], None]) -> Detec
     # The output folder comes first: nobody should wait for a run whose result cannot be written.
     with output_folder(task.output) as folder, ThreadPoolExecutor(2, "loading") as pool:
         detector = pool.submit(_load_detector, task)
-        pool.submit(_import_writing_libraries, detector)
         progress("reading", 0.0)
         volume, warnings = _read(task)
         reading_s = time.perf_counter() - started
         progress("reading", 1.0)
-        result, references = _run(task, volume, warnings, detector, progress)
+        result, references = _run(task, volume, warnings, detector, pool, progress)
         writing_started = time.perf_counter()
         progress("writing", 0.0)
         timings_s = {
@@ -136,10 +135,8 @@ def _load_detector(task: DetectionTask) -> Detector:
     return Detector.load(task.weights, settings)
 
 
-def _import_writing_libraries(detector: Future[Detector]) -> None:
-    """Import ahead what the results are written with, unless the run is lost anyway."""
-    if detector.exception() is not None:
-        return
+def _import_writing_libraries() -> None:
+    """Import ahead what the results are written with."""
     for name in WRITING_LIBRARIES:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
@@ -157,6 +154,7 @@ def _run(
     volume: Volume,
     warnings: list[str],
     detector: Future[Detector],
+    pool: Executor,
     progress: Callable[[str, float], None],
 ) -> tuple[DetectionResult, list[ReferenceNodule] | None]:
     references = None
@@ -174,6 +172,9 @@ def _run(
     progress("loading", 0.0)
     ready = detector.result()
     progress("loading", 1.0)
+    # Not earlier: imports and the reading of an image both hold Python's lock, the networks do not.
+    pool.submit(_import_writing_libraries)
+
     from ..detection.control import RunControl
 
     result = ready.detect(

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import OutputError
 from ..evaluation.matching import MatchResult
 from ..findings import DetectionResult, ReferenceNodule
+from ..io.stderr import silenced_stderr
 from ..report.images import write_segmentation
 from ..report.items import ReportItem, report_items, resolve_match
 from ..report.markups import CANDIDATES_NAME, MISSED_NAME
@@ -107,8 +108,10 @@ def read_scene(path: str | Path, folder: str | Path) -> StandaloneScene:
 def _store(node: Any, file: Path, compress: bool = False) -> None:
     storage = _name_file(node, file)
     storage.SetUseCompression(compress)
-    if not storage.WriteData(node):
-        raise OutputError(f"{file.name} could not be written: check the free disk space and the folder's permissions.")
+    with silenced_stderr():
+        written = storage.WriteData(node)
+    if not written:
+        raise _unwritable(file)
 
 
 def _name_file(node: Any, file: Path) -> Any:
@@ -121,14 +124,25 @@ def _name_file(node: Any, file: Path) -> Any:
 def _save_scene_file(scene: Any, file: Path) -> None:
     scene.SetRootDirectory(str(file.parent))  # file names in the scene become relative to it
     scene.SetURL(str(file))
-    if not scene.Commit(str(file)):
-        raise OutputError(f"{file.name} could not be written: check the free disk space and the folder's permissions.")
+    with silenced_stderr():
+        written = scene.Commit(str(file))
+    if not written:
+        raise _unwritable(file)
 
 
 def _check_stored(file: Path, least_bytes: int) -> None:
     """VTK's writers can report success on a full disk."""
     if not file.is_file() or file.stat().st_size <= least_bytes:
-        raise OutputError(f"{file.name} could not be written whole: check the free disk space.")
+        raise _unwritable(file)
+
+
+def _unwritable(file: Path) -> OutputError:
+    """Slicer's writers do not say why; a full disk is the usual reason."""
+    free = shutil.disk_usage(file.parent).free / 1e6
+    return OutputError(
+        f"The scene's {file.name} could not be written ({free:.0f} MB are free on that disk); free some space, or "
+        "choose another folder."
+    )
 
 
 def _zip(folder: Path, target: Path) -> None:
