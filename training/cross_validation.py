@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from LungNoduleCADLib.detection.group import Proposal, group, lies_in_lung
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
 from LungNoduleCADLib.detection.score import classify
+from LungNoduleCADLib.detection.side_views import side_peaks
 from LungNoduleCADLib.networks.fusion import channels_last, fuse_batch_norm
 
 from .checkpoints import averaged_hybrid, averaged_unet
@@ -37,12 +38,13 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Mark:
-    """A candidate of one input: its two networks' opinions and whether it is on the nodule, healthy or doubtful."""
+    """A candidate of one input: what the networks say of it, and whether it is on the nodule, healthy or doubtful."""
 
     kind: str
     case: str
     fold: int
     peak: float
+    side_peak: float
     logit: float
     malignancy_logit: float
     hit: bool
@@ -72,14 +74,15 @@ class FoldDetector:
 
     def __call__(
         self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None
-    ) -> tuple[list[Proposal], NDArray[np.float32]]:
-        """Proposals and their logits (n, 2)."""
+    ) -> tuple[list[Proposal], NDArray[np.float64], NDArray[np.float32]]:
+        """Proposals, their peaks from the side (n,), and their logits (n, 2)."""
         prepared = torch.from_numpy(image).float().div_(255)
         reach = None if inside is None else reach_of(inside, 1.0)
         heat = heat_map(self._segmentation, prepared, reach, batch=BATCH)
         proposals = [p for p in group(heat) if lies_in_lung(p, inside)]
-        logits = classify(self._classifier, prepared, [p.center_kji for p in proposals], batch=BATCH)
-        return proposals, logits
+        centers = [p.center_kji for p in proposals]
+        sides = side_peaks(self._segmentation, prepared, centers, batch=BATCH)
+        return proposals, sides, classify(self._classifier, prepared, centers, batch=BATCH)
 
 
 def insertions(
@@ -87,7 +90,10 @@ def insertions(
 ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]]:
     """Boxes of a lung with one unseen real nodule of 4-6 mm in each: name, image, mask, diameter."""
     rng = np.random.default_rng(seed)
-    small = [n for n in nodules if INSERTED_SIZE_MM[0] <= n.diameter_mm <= INSERTED_SIZE_MM[1]]
+    # At their own size: only these kept their readers' rating.
+    small = [
+        n for n in nodules if INSERTED_SIZE_MM[0] <= n.diameter_mm <= INSERTED_SIZE_MM[1] and not np.isnan(n.malignancy)
+    ]
     made = 0
     while made < INSERTIONS_PER_FOLD:
         nodule = small[rng.integers(len(small))]
@@ -106,6 +112,19 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
     marks: list[Mark] = []
     cases: list[Case] = []
 
+    def mark(
+        kind: str,
+        case: str,
+        proposal: Proposal,
+        side: float,
+        logit: NDArray[np.float32],
+        hit: bool = False,
+        doubtful: bool = False,
+    ) -> Mark:
+        nodule, malignancy = (float(v) for v in logit)
+        center = proposal.center_kji
+        return Mark(kind, case, fold, proposal.peak, float(side), nodule, malignancy, hit, doubtful, center)
+
     def add(
         kind: str,
         case: str,
@@ -114,18 +133,15 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
         diameter: float,
         malignancy: float,
     ) -> None:
-        proposals, logits = detector(image, None)
         best = 0.0
         center = np.argwhere(mask).mean(axis=0) if mask is not None else None
-        for proposal, logit in zip(proposals, logits, strict=True):
+        for proposal, side, logit in zip(*detector(image, None), strict=True):
             hit = bool(center is not None and ((proposal.center_kji - center) ** 2).sum() < (diameter / 2) ** 2)
             if hit and mask is not None:
                 own = np.zeros(mask.shape, dtype=bool)
                 own[proposal.region] = proposal.voxels
                 best = max(best, 2 * float((own & mask).sum()) / float(own.sum() + mask.sum()))
-            marks.append(
-                Mark(kind, case, fold, proposal.peak, float(logit[0]), float(logit[1]), hit, False, proposal.center_kji)
-            )
+            marks.append(mark(kind, case, proposal, side, logit, hit=hit))
         cases.append(Case(kind, case, fold, diameter, malignancy, best))
 
     for cube in load_cubes(data / "lidc-nodules"):
@@ -135,22 +151,9 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
     nodules = [n for n in load_nodules(cache / "crops.npz") if n.fold == fold]
     for name, image, mask, diameter in insertions(lung, nodules, seed=fold):
         add("insertion", name, image, mask, diameter, float("nan"))
-    proposals, logits = detector(lung.image, lung.lung)
-    for proposal, logit in zip(proposals, logits, strict=True):
+    for proposal, side, logit in zip(*detector(lung.image, lung.lung), strict=True):
         doubtful = bool(lung.ignore[tuple(np.rint(proposal.center_kji).astype(int))])
-        marks.append(
-            Mark(
-                "lung",
-                lung.name,
-                fold,
-                proposal.peak,
-                float(logit[0]),
-                float(logit[1]),
-                False,
-                doubtful,
-                proposal.center_kji,
-            )
-        )
+        marks.append(mark("lung", lung.name, proposal, side, logit, doubtful=doubtful))
     return marks, cases
 
 

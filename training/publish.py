@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from LungNoduleCADLib.networks.cards import SMALLEST_PEAK
 from LungNoduleCADLib.networks.weights import save_model
 
 from .checkpoints import averaged_hybrid, averaged_unet
@@ -113,9 +114,10 @@ class OutOfFold:
         return cls([m for c in contents for m in c["marks"]], [k for c in contents for k in c["cases"]], len(paths))
 
     def features(self) -> NDArray[np.float64]:
-        """(n, 2): logit of the proposal's peak, logit of the classifier."""
-        peak = np.clip([m["peak"] for m in self.marks], 1e-4, 1 - 1e-4)
-        return np.stack((np.log(peak / (1 - peak)), [m["logit"] for m in self.marks]), axis=1)
+        """(n, 3): logits of the proposal's peak, of its peak from the side, and of the classifier."""
+        peaks = np.array([[m["peak"], m["side_peak"]] for m in self.marks])
+        peaks = np.clip(peaks, SMALLEST_PEAK, 1 - SMALLEST_PEAK)
+        return np.column_stack((np.log(peaks / (1 - peaks)), [m["logit"] for m in self.marks]))
 
     def is_false(self) -> NDArray[np.bool_]:
         """Marks in left-out lungs outside doubtful regions: false positives."""
@@ -127,7 +129,7 @@ class OutOfFold:
 
 
 def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Logistic regression (Platt 1999) of both opinions on "is on a nodule": the card's entry, and every mark's score.
+    """Logistic regression (Platt 1999) of all opinions on "is on a nodule": the card's entry, and every mark's score.
 
     Each fold's scores come from a regression on the other folds.
     """
@@ -142,8 +144,9 @@ def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
     model = LogisticRegression(C=10.0, class_weight="balanced").fit(x[used], hit[used])
     entry = {
         "method": "platt",
-        "slope": float(model.coef_[0, 1]),
+        "slope": float(model.coef_[0, 2]),
         "peak_slope": float(model.coef_[0, 0]),
+        "side_slope": float(model.coef_[0, 1]),
         "intercept": float(model.intercept_[0]),
     }
     return entry, scores

@@ -21,6 +21,8 @@ SLICES = 7
 PATCH = 64
 MARGIN = 4
 """Slices beyond the network's own on either side, for blurring along z."""
+PLANES = (0.5, 0.25, 0.25)
+"""Shares of axial, coronal and sagittal slices: the scorer looks at a proposal in all three planes."""
 TISSUE_LEVEL = 125
 """Window level (about -315 HU, smoothed over 3 mm) above which there was chest wall or a large vessel already: a
 nodule may lie against it, and does not replace it."""
@@ -190,38 +192,45 @@ class SliceSampler:
             pool = lung.edge_places if rng.random() < 0.4 else lung.places
             place = pool[rng.integers(len(pool))].astype(np.int64)
         depth = SLICES + 2 * MARGIN
-        center = place + np.array([0, *rng.integers(-PATCH // 3, PATCH // 3 + 1, size=2)])
-        offset = 0
+        plane = int(rng.choice(3, p=PLANES))
+        shift = rng.integers(-PATCH // 3, PATCH // 3 + 1, size=3)
+        shift[plane] = 0
+        shape = np.full(3, PATCH)
+        shape[plane] = depth
+        offset = np.zeros(3, dtype=int)
         nodule = None
         if kind != "lung":
             decoys = self.sources.decoys
             nodule = self.sources.draw_nodule(rng) if kind == "insert" else decoys[rng.integers(len(decoys))]
             nodule = oriented(nodule, rng, lung.slice_mm)
             # Any slice of the nodule may be the focus slice, and now and then one just beyond it.
-            reach = max(int(nodule.mask.any(axis=(1, 2)).sum()) // 2, 1)
-            offset = int(rng.integers(-reach, reach + 1))
-        first = np.array([center[0] - depth // 2, center[1] - PATCH // 2, center[2] - PATCH // 2])
-        image, ignore = (cut(a, first, (depth, PATCH, PATCH)) for a in (lung.image, lung.ignore))
+            reach = max(int(np.moveaxis(nodule.mask, plane, 0).any(axis=(1, 2)).sum()) // 2, 1)
+            offset[plane] = rng.integers(-reach, reach + 1)
+        first = place + shift - shape // 2
+        image, ignore = (cut(a, first, tuple(shape)) for a in (lung.image, lung.ignore))
         target = np.zeros(image.shape, dtype=bool)
         if nodule is not None:
-            where = place - first + np.array([offset, 0, 0])
+            where = place - first + offset
             image, inserted = insert(image, nodule, where)
             if kind == "insert":
                 target = inserted
-        image, (target, ignore) = self._augment(image, [target, ignore], lung.slice_mm)
+        image, (target, ignore) = self._augment(image, [target, ignore], lung.slice_mm, plane)
         return image, target, ignore, (which, place) if kind == "lung" else None
 
     def _box(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
         """A slice of a real nodule's box, anywhere on an empty canvas; the canvas beyond it is left out of the loss."""
         rng = self.rng
         box = self.sources.draw_box(rng)
-        depth, height, width = box.image.shape
-        slices = np.flatnonzero(box.mask.any(axis=(1, 2)))
+        # Crops are too short along z for other planes than the axial one.
+        plane = int(rng.choice(3, p=PLANES)) if min(box.image.shape) >= PATCH // 2 else 0
+        depth = box.image.shape[plane]
+        slices = np.flatnonzero(np.moveaxis(box.mask, plane, 0).any(axis=(1, 2)))
         edge = min(depth // 4, 5)
         focus = int(rng.choice(slices)) if rng.random() < 0.75 else int(rng.integers(edge, depth - edge))
-        first = np.array([focus - SLICES // 2 - MARGIN, 0, 0])
-        image, mask = (cut(a, first, (SLICES + 2 * MARGIN, height, width)) for a in (box.image, box.mask))
-        image, (mask,) = self._augment(image, [mask], slice_mm=1.0)
+        first, shape = np.zeros(3, dtype=int), np.array(box.image.shape)
+        first[plane], shape[plane] = focus - SLICES // 2 - MARGIN, SLICES + 2 * MARGIN
+        image, mask = (cut(a, first, tuple(shape)) for a in (box.image, box.mask))
+        image, (mask,) = self._augment(image, [mask], 1.0, plane)
         canvas = np.zeros((SLICES, PATCH, PATCH), dtype=np.uint8)
         target, ignore = np.zeros((PATCH, PATCH), dtype=bool), np.ones((PATCH, PATCH), dtype=bool)
         # Slices larger than the canvas lose a random part of their border.
@@ -230,14 +239,16 @@ class SliceSampler:
         return canvas, target, ignore
 
     def _augment(
-        self, image: NDArray[np.uint8], masks: list[NDArray[np.bool_]], slice_mm: float
+        self, image: NDArray[np.uint8], masks: list[NDArray[np.bool_]], slice_mm: float, plane: int
     ) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
-        """Another scanner, mirror, quarter-turn (B5, A8), one draw a sample; the extra slices are cut off, and
-        the masks reduced to the focus slice."""
+        """Another scanner, mirror, quarter-turn (B5, A8), one draw a sample; the extra slices of the plane are cut
+        off, and the masks reduced to the focus slice."""
         rng = self.rng
-        middle = image.shape[0] // 2
-        masks = [m[middle] for m in masks]
-        x = degrade(image.astype(np.float32), rng, slice_mm)[middle - SLICES // 2 : middle + SLICES // 2 + 1]
+        middle = image.shape[plane] // 2
+        masks = [np.moveaxis(m, plane, 0)[middle] for m in masks]
+        # Scanners make axial slices, whichever plane is looked at.
+        x = np.moveaxis(degrade(image.astype(np.float32), rng, slice_mm), plane, 0)
+        x = x[middle - SLICES // 2 : middle + SLICES // 2 + 1]
         image = np.clip(x, 0, 255).astype(np.uint8)
         for axis in range(3):
             if rng.random() < 0.5:

@@ -33,7 +33,7 @@ MALIGNANCY_WEIGHT = 0.2
 PROPOSALS_PER_SCAN = 200
 MINING = GroupingSettings(threshold=0.06, maximum=PROPOSALS_PER_SCAN)
 """Below the detector's own threshold: the next network's doubts are a little elsewhere."""
-DEGRADED_COPIES = 2
+DEGRADED_COPIES = 1
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = FOCAL_GAMMA, alpha: float = FOCAL_ALPHA) -> Tensor:
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--segmentation", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--leave-out", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1400)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -325,12 +325,12 @@ def marks(tmp_path: Path) -> OutOfFold:
     """Two folds: nodules score high but for one, healthy lung low but for two marks."""
     for fold in range(2):
         found = [
-            {"kind": "cube", "case": f"c{fold}-{n}", "fold": fold, "peak": 0.9, "logit": 3.0 + n / 10,
+            {"kind": "cube", "case": f"c{fold}-{n}", "fold": fold, "peak": 0.9, "side_peak": 0.8, "logit": 3.0 + n / 10,
              "malignancy_logit": n, "hit": True, "doubtful": False, "center_kji": [0, 0, 0]}
             for n in range(9)
         ]  # fmt: skip
         false = [
-            {"kind": "lung", "case": "l", "fold": fold, "peak": 0.3, "logit": -3.0 + n / 10,
+            {"kind": "lung", "case": "l", "fold": fold, "peak": 0.3, "side_peak": 0.2, "logit": -3.0 + n / 10,
              "malignancy_logit": 0, "hit": False, "doubtful": n == 7, "center_kji": [0, 0, 0]}
             for n in range(8)
         ]  # fmt: skip
@@ -346,7 +346,7 @@ def marks(tmp_path: Path) -> OutOfFold:
 def test_operating_table_counts_missed_nodules_and_leaves_doubtful_marks_out(tmp_path: Path) -> None:
     data = marks(tmp_path)
     calibration, scores = calibrate(data)
-    assert calibration["slope"] > 0 and scores.min() >= 0 and scores.max() <= 1
+    assert calibration["slope"] > 0 and calibration["side_slope"] > 0 and scores.min() >= 0 and scores.max() <= 1
     assert (best_hits(data, scores, "cube") == -1).sum() == 2
     table = operating_table(data, scores)
     assert table[0]["sensitivity"] == 0.9

@@ -44,7 +44,13 @@ def card_fields(**preprocessing: Any) -> dict[str, Any]:
         "metrics": {"dice": 0.5},
         "operating_table": [{"threshold": 0.5, "sensitivity": 0.9, "fp_per_scan": 1.5, "bands": {"4-6 mm": 0.8}}],
         "default_threshold": 0.5,
-        "calibration": {"method": "platt", "slope": 0.8, "peak_slope": 0.3, "intercept": -0.1},
+        "calibration": {
+            "method": "platt",
+            "slope": 0.8,
+            "peak_slope": 0.3,
+            "side_slope": 0.2,
+            "intercept": -0.1,
+        },
         "license": "MIT",
         "research_use": "For research only; not a medical device.",
     }
@@ -121,7 +127,7 @@ def test_card_is_immutable_typed_and_round_trips(saved: Path) -> None:
     card = load_card(saved / "segmentation.json")
     assert card.preprocessing.window_hu == (-1000.0, 400.0)
     assert card.preprocessing == Preprocessing(slices=7)
-    assert card.calibration == Calibration("platt", 0.8, 0.3, -0.1)
+    assert card.calibration == Calibration("platt", 0.8, 0.3, 0.2, -0.1)
     assert card.operating_table[0].bands == {"4-6 mm": 0.8}
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json()))) == card
     with pytest.raises(FrozenInstanceError):
@@ -165,6 +171,9 @@ def test_calibration_maps_logits_to_probabilities() -> None:
     both = Calibration("platt", slope=0.5, peak_slope=2.0, intercept=-1.0)
     expected = torch.sigmoid(0.5 * torch.tensor(1.2) + 2.0 * torch.logit(torch.tensor(0.7)) - 1.0)
     assert both.probability(1.2, 0.7) == pytest.approx(float(expected))
+    side = Calibration("platt", slope=0.5, side_slope=3.0)
+    expected = torch.sigmoid(0.5 * torch.tensor(1.2) + 3.0 * torch.logit(torch.tensor(0.4)))
+    assert side.probability(1.2, 0.9, 0.4) == pytest.approx(float(expected))
     assert 0.0 <= both.probability(0.0, 0.0) < both.probability(0.0, 0.5) < both.probability(0.0, 1.0) <= 1.0
     assert Calibration().probability(0.7) == pytest.approx(float(torch.sigmoid(torch.tensor(0.7))))
     assert Calibration().probability(1e6) == pytest.approx(1.0) and Calibration().probability(-1e6) >= 0.0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from test_cards import TINY_HYBRID, card_fields
 
 from LungNoduleCADLib.detection.control import STAGES, RunControl
+from LungNoduleCADLib.detection.detector import NetworkScorer
 from LungNoduleCADLib.detection.devices import choose_device, with_memory_fallback
-from LungNoduleCADLib.detection.group import GroupingSettings, group
+from LungNoduleCADLib.detection.group import GroupingSettings, Proposal, group
 from LungNoduleCADLib.detection.masks import mask_on_volume
 from LungNoduleCADLib.detection.propose import heat_map, slice_stacks
 from LungNoduleCADLib.detection.score import classify
 from LungNoduleCADLib.errors import Cancelled, DeviceError
+from LungNoduleCADLib.networks.hybrid import HybridClassifier
+from LungNoduleCADLib.networks.weights import load_model, save_model
 from LungNoduleCADLib.volume import Volume
 
 
@@ -215,3 +221,23 @@ def test_control_times_stages_and_stops_when_asked() -> None:
     assert control.timings_s["lung mask"] >= 0
     with pytest.raises(Cancelled):
         RunControl(cancelled=lambda: True).report("lung mask", 0)
+
+
+@pytest.mark.parametrize("side_slope", [0.0, 2.0])
+def test_proposals_are_looked_at_from_the_side_when_the_card_says_so(side_slope: float, tmp_path: Path) -> None:
+    """The scorer asks the proposer, and what it answers moves the score as the calibration says."""
+    asked: list[int] = []
+
+    def look_again(image: torch.Tensor, proposals: list[Proposal], *_: object) -> np.ndarray:
+        asked.append(len(proposals))
+        return np.array([0.9, 0.1])
+
+    calibration = {"method": "platt", "slope": 1.0, "intercept": 0.0, "side_slope": side_slope}
+    fields = {**card_fields(patch_size=32), "calibration": calibration}
+    save_model(HybridClassifier(TINY_HYBRID), fields, tmp_path)
+    network, card = load_model(tmp_path, "classification")
+    scorer = NetworkScorer(network, card, torch.device("cpu"), 2, look_again)
+    proposal = Proposal((20.0, 20.0, 20.0), 0.5, (19, 19, 19), np.ones((3, 3, 3), dtype=bool))
+    first, second = scorer(torch.zeros(40, 40, 40), [proposal, proposal], lambda _: None, lambda _: None)[:, 0]
+    assert asked == ([2] if side_slope else [])
+    assert (first > second + 0.3) if side_slope else first == second

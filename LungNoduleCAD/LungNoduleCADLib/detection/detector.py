@@ -30,6 +30,7 @@ from .group import GroupingSettings, Proposal, group, lies_in_lung
 from .masks import mask_on_volume
 from .propose import heat_map, reach_of
 from .score import classify
+from .side_views import side_peaks
 
 MODELS = resource_path("Models")
 """The shipped weights."""
@@ -117,9 +118,40 @@ class NetworkProposer(_NetworkPart):
 
         return with_memory_fallback(run, self._device, self._batch, warn, "the segmentation network")
 
+    def look_again(
+        self,
+        image: Tensor,
+        proposals: Sequence[Proposal],
+        control: Callable[[float], None],
+        warn: Callable[[str], None],
+    ) -> NDArray[np.float64]:
+        """Peaks (n,) of proposals seen from the side."""
+
+        def run(device: torch.device, batch: int) -> NDArray[np.float64]:
+            slices = self._card.preprocessing.slices or 1
+            centers = [p.center_kji for p in proposals]
+            network = self._network.to(device)
+            return side_peaks(network, image, centers, slices=slices, batch=batch, device=device, progress=control)
+
+        return with_memory_fallback(run, self._device, self._batch, warn, "the segmentation network")
+
 
 class NetworkScorer(_NetworkPart):
-    """The classifier as a scorer, calibrated as its card says."""
+    """The classifier as a scorer, calibrated as its card says.
+
+    :param look_again: a proposer's peaks from the side, for a card whose calibration asks for them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        device: torch.device,
+        batch: int,
+        look_again: Callable[..., NDArray[np.float64]] | None = None,
+    ) -> None:
+        super().__init__(network, card, device, batch)
+        self._look_again = look_again
 
     def __call__(
         self,
@@ -135,9 +167,14 @@ class NetworkScorer(_NetworkPart):
             return classify(network, image, centers, patch_size=size, batch=batch, device=device, progress=control)
 
         logits = with_memory_fallback(run, self._device, self._batch, warn, "the classifier").astype(np.float64)
-        peaks = np.array([p.peak for p in proposals])
         calibration = self._card.calibration
-        scores = [calibration.probability(float(z), float(p)) for z, p in zip(logits[:, 0], peaks, strict=True)]
+        sides = np.full(len(proposals), 0.5)
+        if calibration.side_slope and self._look_again is not None:
+            sides = self._look_again(image, proposals, control, warn)
+        scores = [
+            calibration.probability(float(logit), float(proposal.peak), float(side))
+            for logit, proposal, side in zip(logits[:, 0], proposals, sides, strict=True)
+        ]
         return np.stack((scores, 1 / (1 + np.exp(-logits[:, 1]))), axis=1)
 
 
@@ -202,9 +239,10 @@ class Detector:
     ) -> Detector:
         """A detector of two networks in memory with their cards; `parts` replace other parts by name."""
         settings = settings or DetectorSettings()
+        proposer = NetworkProposer(*segmentation, device, settings.batch_slices)
         return cls(
-            NetworkProposer(*segmentation, device, settings.batch_slices),
-            NetworkScorer(*classification, device, settings.batch_patches),
+            proposer,
+            NetworkScorer(*classification, device, settings.batch_patches, proposer.look_again),
             cards={"segmentation": segmentation[1], "classification": classification[1]},
             device=device,
             settings=settings,

@@ -20,7 +20,8 @@ card with an entry this version does not know is refused, never ignored. Schema 
 | metrics | object, free |
 | operating_table | list of {"threshold", "sensitivity", "fp_per_scan", "bands" (optional): {band: sensitivity}} |
 | default_threshold | 0 to 1, on the calibrated score |
-| calibration | {"method": "none"} or {"method": "platt", "slope", "intercept", "peak_slope" (optional)} |
+| calibration | {"method": "none"} or {"method": "platt", "slope", "intercept", and optionally "peak_slope",
+  "side_slope"} |
 | weights | {"file": name beside the card, "sha256": of that file} |
 """
 
@@ -44,7 +45,7 @@ SCHEMA = 1
 LARGEST_CARD_BYTES = 1_000_000
 LARGEST_EXPONENT = 60.0
 """Logits are kept within this bound, where the logistic function still fits a double."""
-SMALLEST_PEAK = 1e-6
+SMALLEST_PEAK = 1e-4
 """A heat map's peak is kept this far from 0 and 1, whose logits are infinite."""
 
 
@@ -70,21 +71,26 @@ class OperatingPoint:
 @dataclass(frozen=True)
 class Calibration:
     """Turns the networks' opinions into the probability that is shown (Platt 1999):
-    sigmoid(slope x classifier's logit + peak_slope x logit of the heat map's peak + intercept)."""
+    sigmoid(slope x classifier's logit + peak_slope x logit of the heat map's peak + side_slope x logit of the peak seen
+    from the side + intercept)."""
 
     method: Literal["none", "platt"] = "none"
     slope: float = 1.0
     peak_slope: float = 0.0
+    side_slope: float = 0.0
     intercept: float = 0.0
 
-    def probability(self, logit: float, peak: float = 0.5) -> float:
+    def probability(self, logit: float, peak: float = 0.5, side_peak: float = 0.5) -> float:
         """Calibrated probability, 0 to 1.
 
         :param logit: the classifier's output.
         :param peak: largest value of the heat map in the candidate, 0 to 1; 0.5 says nothing either way.
+        :param side_peak: the same in coronal and sagittal slices.
         """
-        peak = min(max(peak, SMALLEST_PEAK), 1 - SMALLEST_PEAK)
-        z = self.slope * logit + self.peak_slope * math.log(peak / (1 - peak)) + self.intercept
+        z = self.slope * logit + self.intercept
+        for weight, value in ((self.peak_slope, peak), (self.side_slope, side_peak)):
+            bounded = min(max(value, SMALLEST_PEAK), 1 - SMALLEST_PEAK)
+            z += weight * math.log(bounded / (1 - bounded))
         return 1.0 / (1.0 + math.exp(-max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, z))))
 
 
@@ -264,10 +270,11 @@ def _calibration(value: Any) -> Calibration:
     if method == "none":
         read.entries(value, "calibration", "method")
         return Calibration()
-    entry = read.entries(value, "calibration", "method slope intercept", optional="peak_slope")
+    entry = read.entries(value, "calibration", "method slope intercept", optional="peak_slope side_slope")
     return Calibration(
         "platt",
         slope=read.number(entry["slope"], "calibration.slope"),
         peak_slope=read.number(entry.get("peak_slope", 0.0), "calibration.peak_slope"),
+        side_slope=read.number(entry.get("side_slope", 0.0), "calibration.side_slope"),
         intercept=read.number(entry["intercept"], "calibration.intercept"),
     )
