@@ -18,7 +18,7 @@ from training.checkpoints import averaged_unet, moving_average
 from training.degrade import THICKNESSES_MM, degrade, slice_operator
 from training.nodules import InsertableNodule, insertable, load_nodules, save_nodules, simulated_nodules, to_window
 from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
-from training.publish import OutOfFold, best_hits, calibrate, default_threshold, operating_table
+from training.publish import OutOfFold, best_hits, calibrate, default_threshold, metrics, operating_table
 from training.sampler import SLICES, Lung, SliceSampler, Sources, doubtful_regions, insert, oriented
 from training.splits import BACKGROUND_SCANS, BACKGROUND_SLABS, FOLDS, fold_of
 from training.train_classification import focal_loss
@@ -355,12 +355,22 @@ def test_operating_table_counts_missed_nodules_and_leaves_doubtful_marks_out(tmp
     assert table[-1]["fp_per_scan"] == 0 and max(row["fp_per_scan"] for row in table) <= 7
 
 
+def test_the_cards_metrics_read_the_curve_at_each_number_of_false_positives(tmp_path: Path) -> None:
+    data = marks(tmp_path)
+    scores = np.where(data.is_hit(), 0.5, 0.1)
+    false = np.flatnonzero(data.is_false())
+    scores[false[:2]] = 0.9  # two false marks in two scans lie above every nodule
+    found = metrics(data, scores, threshold=0.5)
+    at = dict(zip(found["fp_per_scan"], found["sensitivity_cubes"], strict=True))
+    assert at[0.5] == 0.0 and at[1.0] == at[2.0] == at[8.0] == 0.9
+    assert found["fp_per_scan_at_default"] == 1.0 and found["proposed_cubes"] == 0.9
+
+
 def test_default_threshold_is_the_highest_that_finds_enough(tmp_path: Path) -> None:
     data = marks(tmp_path)
     scores = np.where(data.is_hit(), 0.73, 0.2)
-    assert default_threshold(data, scores) == 0.73  # eighteen of twenty
-    data.marks[:] = data.marks[1:]
-    assert default_threshold(data, scores[1:]) == 0.01  # seventeen: the wanted share is out of reach
+    assert default_threshold(data, scores, sensitivity=0.9) == 0.73  # eighteen of twenty
+    assert default_threshold(data, scores) == 0.01  # the clinical share is out of reach
 
 
 def test_doubtful_regions_are_in_known_scans() -> None:

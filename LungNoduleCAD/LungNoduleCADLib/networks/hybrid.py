@@ -22,8 +22,8 @@ class HybridConfig:
     :param view: "full" convolves the whole patch at 1 mm. "foveated" looks at the central half at 1 mm and at the whole
         at 2 mm, side by side as two channels: an eighth of the voxels, the same field of view.
     :param heads: attention heads; the key dimension is the token's width over them.
-    :param halving: "stages" halves between the four stages, as the document does. "stem" halves right after the first
-        convolution and not before the last stage: a sixth of the work, for the same tokens.
+    :param halving: "stages" halves between the four stages, as the document does. "stem" halves with the first
+        convolution and not before the last stage: a tenth of the work, for the same tokens.
     :param readout: "mean" averages all tokens, as the document does: it cannot tell a nodule at the centre from a
         vessel at the edge. "centered" gives tokens a learned position and reads the eight central ones beside the mean.
     """
@@ -115,13 +115,13 @@ class HybridClassifier(nn.Module):
         self.config = config = config or HybridConfig()
         base = config.base_channels
         self.stem = nn.Sequential(
-            nn.Conv3d(2 if config.view == "foveated" else 1, base, 3, padding=1),
+            nn.Conv3d(
+                2 if config.view == "foveated" else 1, base, 3, stride=2 if config.halving == "stem" else 1, padding=1
+            ),
             nn.BatchNorm3d(base),
             nn.ReLU(inplace=True),
         )
-        early, late = (nn.MaxPool3d(2), nn.Identity()) if config.halving == "stem" else (nn.Identity(), nn.MaxPool3d(2))
         self.stages = nn.Sequential(
-            early,
             EfficientBlock3D(base, base),
             nn.MaxPool3d(2),
             EfficientBlock3D(base, 2 * base),
@@ -129,7 +129,7 @@ class HybridClassifier(nn.Module):
             nn.MaxPool3d(2),
             EfficientBlock3D(2 * base, 4 * base),
             EfficientBlock3D(4 * base, 4 * base),
-            late,
+            nn.Identity() if config.halving == "stem" else nn.MaxPool3d(2),
             EfficientBlock3D(4 * base, 8 * base),
             EfficientBlock3D(8 * base, 8 * base),
         )
