@@ -13,6 +13,10 @@ from .volume import Volume
 
 DensityType = Literal["solid", "part-solid", "ground-glass", "calcified", "fat"]
 MatchStatus = Literal["TP", "FP", "FN"]
+Side = Literal["left", "right"]
+Zone = Literal["upper", "middle", "lower"]
+Point = tuple[float, float, float]
+Segment = tuple[Point, Point]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +39,51 @@ class VoxelMask:
 
 @dataclass(frozen=True)
 class Measurements:
-    """First measurements of a candidate on the source volume's voxels. Lengths in mm, volume in mm3, densities in
-    HU."""
+    """What a candidate measures on the source volume's voxels. Lengths in mm, volumes in mm3, densities in HU; None is
+    what could not be measured, such as a place in the lung without a lung mask."""
 
     diameter_mm: float
     """Diameter of the sphere of the same volume."""
     long_axis_mm: float
-    """Longest extent in the axial slice where the candidate is largest."""
+    """Longest extent within an axial slice, in the slice where it is largest."""
     short_axis_mm: float
     """Longest extent at right angles to the long axis in the same slice."""
     volume_mm3: float
+    """Of the outline between the voxels; the mask's voxels, counted, come near it."""
     mean_hu: float
     min_hu: float
     max_hu: float
     density: DensityType
+    sd_hu: float | None = None
+    """Standard deviation of the mask's voxels, as mean, least and greatest."""
+    mass_mg: float | None = None
+    """Volume times density, air having none: 1 mm3 at 0 HU weighs 1 mg (de Hoop et al., Radiology 255:199, 2010)."""
+    solid_diameter_mm: float | None = None
+    """Mean of long and short axis of the solid part, in the slice where that is largest; the whole nodule's when it is
+    solid, 0 when it is ground-glass."""
+    solid_volume_mm3: float | None = None
+    surface_mm2: float | None = None
+    sphericity: float | None = None
+    """Surface of the sphere of the same volume over its own, at most 1 (Wadell 1935)."""
+    side: Side | None = None
+    zone: Zone | None = None
+    """Third of its lung's height, when the scan shows the lung from apex to base."""
+    pleura_distance_mm: float | None = None
+    """From its surface to the lung's, 0 where they touch."""
+    juxtapleural: bool | None = None
+    juxtavascular: bool | None = None
+    axes_slice: int | None = None
+    """Number of the slice that shows the axes best, counted from 1 at the volume's first slice."""
+    axes_sop_instance_uid: str | None = None
+    """SOP Instance UID of that slice, when the volume came from DICOM."""
+    long_axis_lps: Segment | None = None
+    """The long axis' two ends, LPS mm."""
+    short_axis_lps: Segment | None = None
+
+    @property
+    def mean_diameter_mm(self) -> float:
+        """Mean of long and short axis: the guidelines' diameter."""
+        return (self.long_axis_mm + self.short_axis_mm) / 2
 
 
 @dataclass(frozen=True, eq=False)
