@@ -151,6 +151,8 @@ def hit_table(candidates: Sequence[Candidate], references: Sequence[ReferenceNod
     if not hits.size:
         return hits
     centers = np.array([c.center_lps for c in candidates], dtype=np.float64)
+    starts = np.array([c.mask.start_kji for c in candidates])
+    stops = starts + [c.mask.voxels.shape for c in candidates]
     for column, reference in enumerate(references):
         if reference.mask is None or not reference.mask.voxels.any():
             # LUNA16 codes an unknown diameter as a negative one.
@@ -159,7 +161,10 @@ def hit_table(candidates: Sequence[Candidate], references: Sequence[ReferenceNod
             squared = ((centers - np.asarray(reference.center_lps)) ** 2).sum(axis=1)
             hits[:, column] = squared < (diameter / 2) ** 2
         else:
-            hits[:, column] = [_masks_match(c.mask, reference.mask) for c in candidates]
+            # Where not even the boxes meet there is no hit, and that is nearly everywhere.
+            end = np.add(reference.mask.start_kji, reference.mask.voxels.shape)
+            for n in np.flatnonzero(((starts < end) & (stops > reference.mask.start_kji)).all(axis=1)):
+                hits[n, column] = _masks_match(candidates[int(n)].mask, reference.mask)
     return hits
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,19 @@ def _defined_points(markup: dict[str, Any], source: Path) -> Iterator[tuple[NDAr
 
 def _from_mask(source: Path, volume: Volume) -> list[ReferenceNodule]:
     layers = [_on_grid(layer, volume) for layer in _label_layers(source)]
-    parts = [mask for layer in layers for mask in _labels(layer, source)]
+    return nodules_from_masks([mask for layer in layers for mask in _labels(layer, source)], volume, source)
+
+
+def nodules_from_masks(parts: Sequence[VoxelMask], volume: Volume, source: str | Path) -> list[ReferenceNodule]:
+    """A nodule for each mask on the volume's grid; of a single mask, for each 26-connected part.
+
+    :param source: what an error calls it.
+    :raises InputError: when nothing is marked, or too many parts.
+    """
+    parts = [mask for mask in parts if mask.voxels.any()]
     if not parts:
         raise InputError(f"{source} marks nothing within the scan; give the mask that belongs to this scan.")
+    _check_count(len(parts), source)
     if len(parts) == 1:
         # One label for everything: its separate parts are the nodules.
         parts = list(_connected(parts[0], source))
@@ -191,14 +201,14 @@ def _labels(layer: NDArray[np.uint16], source: Path) -> Iterator[VoxelMask]:
             yield _cut(layer[box] == label, [side.start for side in box])
 
 
-def _connected(mask: VoxelMask, source: Path) -> Iterator[VoxelMask]:
+def _connected(mask: VoxelMask, source: str | Path) -> Iterator[VoxelMask]:
     labels, count = ndimage.label(mask.voxels, structure=np.ones((3, 3, 3), dtype=bool))
     _check_count(count, source)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         yield _cut(labels[box] == label, [side.start + first for side, first in zip(box, mask.start_kji, strict=True)])
 
 
-def _check_count(count: int, source: Path) -> None:
+def _check_count(count: int, source: str | Path) -> None:
     if count > MOST_LABELS:
         raise InputError(f"{source} marks {count} separate parts, which are no nodules; give a mask of nodules only.")
 

@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..findings import DetectionResult
-from ..report.items import report_items
+from ..report.items import ReportItem, report_items
 from ..report.markups import CANDIDATES_NAME
+from ..review.codec import encode_mask
 from ..volume import Volume
-from .nodes import add_markups_node, add_segmentation_node
+from .nodes import LabelLayer, add_markups_node, add_segmentation_node, make_label_layers, release_labelmaps
 
 RECORD_NAME = "Nodule detection record"
 RECORD_ATTRIBUTE = "LungNoduleCAD.record"
-RECORD_SCHEMA = "1"
+RECORD_SCHEMA = "2"
+MASKS, GRID = "masks", "ijk_to_lps"
+"""Keys of the candidates' outlines in the record, since the segments can be edited, and of the grid they are on, since
+Slicer turns a left-handed volume's slices round when it loads a scene."""
 VOLUME_ROLE, CANDIDATES_ROLE, SEGMENTATION_ROLE = "volume", "candidates", "segmentation"
 """Node references of the record: with them a detection is found again in a saved scene."""
+REVIEW_ROLE, REFERENCE_ROLE, MISSED_ROLE, OVERLAP_ROLE = "review", "reference", "missed", "overlap"
+"""Likewise what readers made of it, and what it is compared with."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,35 @@ class DetectionNodes:
     candidates: Any
     segmentation: Any
     record: Any
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedDetection:
+    """A result on its way into a scene: all that takes time and touches no MRML is done.
+
+    :param record: the record's text.
+    """
+
+    volume: Volume
+    items: list[ReportItem]
+    layers: list[LabelLayer]
+    record: str
+
+
+def prepare_detection(
+    result: DetectionResult, volume: Volume, findings: str, operating_table: Any = None
+) -> PreparedDetection:
+    """What `add_detection` adds; may be called in a thread.
+
+    :param findings: text of `findings.json`, kept unchanged in the record.
+    :param operating_table: what JSON holds of the card's table, kept with it.
+    """
+    items = report_items(result, volume)
+    masks = {c.id: encode_mask(c.mask) for c in result.candidates}
+    content = {"findings": json.loads(findings), "operating_table": operating_table, MASKS: masks}
+    content[GRID] = volume.ijk_to_lps.tolist()
+    record = json.dumps(content, ensure_ascii=False)
+    return PreparedDetection(volume, items, make_label_layers(items), record)
 
 
 @contextmanager
@@ -40,20 +75,14 @@ def batch(scene: Any) -> Iterator[None]:
         scene.EndState(scene.BatchProcessState)
 
 
-def add_detection(
-    scene: Any, result: DetectionResult, volume: Volume, volume_node: Any, findings: str, operating_table: Any = None
-) -> DetectionNodes:
-    """Add a result to a scene in one batch: under the volume's transform, and beside it in the subject hierarchy.
-
-    :param findings: text of `findings.json`, kept unchanged in the record.
-    :param operating_table: what JSON holds of the card's table, kept with it.
-    """
-    items = report_items(result, volume)
+def add_detection(scene: Any, prepared: PreparedDetection, volume_node: Any) -> DetectionNodes:
+    """Add a result to a scene in one batch: under the volume's transform, and beside it in the subject hierarchy."""
+    items, volume = prepared.items, prepared.volume
     with batch(scene):
         nodes = DetectionNodes(
             add_markups_node(scene, items, CANDIDATES_NAME),
-            add_segmentation_node(scene, items, volume, volume_node),
-            _add_record(scene, findings, operating_table),
+            add_segmentation_node(scene, items, volume, volume_node, layers=prepared.layers),
+            _add_record(scene, prepared.record),
         )
         _refer(nodes, volume_node)
         for node in (nodes.candidates, nodes.segmentation):
@@ -68,10 +97,8 @@ def find_detection(scene: Any, volume_node: Any) -> DetectionNodes | None:
 
     Points or segmentation that the user has deleted are None.
     """
-    records = scene.GetNodesByClass("vtkMRMLTextNode")
-    for n in range(records.GetNumberOfItems()):
-        record = records.GetItemAsObject(n)
-        if record.GetAttribute(RECORD_ATTRIBUTE) and record.GetNodeReference(VOLUME_ROLE) is volume_node:
+    for record in _records(scene):
+        if record.GetNodeReference(VOLUME_ROLE) is volume_node:
             points, segments = (record.GetNodeReference(role) for role in (CANDIDATES_ROLE, SEGMENTATION_ROLE))
             return DetectionNodes(points, segments, record)
     return None
@@ -80,9 +107,24 @@ def find_detection(scene: Any, volume_node: Any) -> DetectionNodes | None:
 def remove_detection(scene: Any, nodes: DetectionNodes) -> None:
     """Remove a detection's nodes, those that are still there, in one batch."""
     with batch(scene):
-        for node in (nodes.candidates, nodes.segmentation, nodes.record):
+        if nodes.segmentation is not None:
+            release_labelmaps(nodes.segmentation)
+        attached = [nodes.record.GetNodeReference(role) for role in (REVIEW_ROLE, MISSED_ROLE, OVERLAP_ROLE)]
+        for node in (nodes.candidates, nodes.segmentation, *attached, nodes.record):
             if node is not None and scene.IsNodePresent(node):
                 scene.RemoveNode(node)
+
+
+def release_segments(scene: Any, node: Any = None) -> None:
+    """Empty the segments of a detection that is about to leave the scene, which takes Slicer minutes otherwise (see
+    `release_labelmaps`). Other nodes are left alone.
+
+    :param node: what is about to leave; None for the whole scene.
+    """
+    for record in _records(scene):
+        segmentation = record.GetNodeReference(SEGMENTATION_ROLE)
+        if segmentation is not None and node in (None, segmentation):
+            release_labelmaps(segmentation)
 
 
 def read_record(record_node: Any) -> dict[str, Any]:
@@ -97,25 +139,19 @@ def show_candidates(nodes: DetectionNodes, shown: Mapping[str, bool]) -> None:
     Points and segments that the mapping does not name, or that the user has removed, are left alone.
     """
     if nodes.candidates is not None:
-        _show_points(nodes.candidates, shown)
+        show_points(nodes.candidates, shown)
     if nodes.segmentation is not None:
-        _show_segments(nodes.segmentation, shown)
+        show_segments(nodes.segmentation, shown)
 
 
-def jump_to(scene: Any, candidates: Any, label: str) -> bool:
-    """Centre every slice view on a candidate; False when its point is no longer there."""
-    import slicer
-
-    for n in range(candidates.GetNumberOfControlPoints()):
-        if candidates.GetNthControlPointLabel(n) == label:
-            position = [0.0, 0.0, 0.0]
-            candidates.GetNthControlPointPositionWorld(n, position)
-            slicer.vtkMRMLSliceNode.JumpAllSlices(scene, *position, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
-            return True
-    return False
+def _records(scene: Any) -> Iterator[Any]:
+    found = scene.GetNodesByClass("vtkMRMLTextNode")
+    nodes = [found.GetItemAsObject(n) for n in range(found.GetNumberOfItems())]
+    return (node for node in nodes if node.GetAttribute(RECORD_ATTRIBUTE))
 
 
-def _show_points(node: Any, shown: Mapping[str, bool]) -> None:
+def show_points(node: Any, shown: Mapping[str, bool]) -> None:
+    """Show or hide points by their label."""
     was_modifying = node.StartModify()
     try:
         for n in range(node.GetNumberOfControlPoints()):
@@ -126,7 +162,8 @@ def _show_points(node: Any, shown: Mapping[str, bool]) -> None:
         node.EndModify(was_modifying)
 
 
-def _show_segments(node: Any, shown: Mapping[str, bool]) -> None:
+def show_segments(node: Any, shown: Mapping[str, bool]) -> None:
+    """Show or hide segments by their id."""
     display, segmentation = node.GetDisplayNode(), node.GetSegmentation()
     if display is None:
         return
@@ -139,11 +176,10 @@ def _show_segments(node: Any, shown: Mapping[str, bool]) -> None:
         display.EndModify(was_modifying)
 
 
-def _add_record(scene: Any, findings: str, operating_table: Any) -> Any:
+def _add_record(scene: Any, text: str) -> Any:
     node = scene.AddNewNodeByClass("vtkMRMLTextNode", RECORD_NAME)
     node.SetAttribute(RECORD_ATTRIBUTE, RECORD_SCHEMA)
-    content = {"findings": json.loads(findings), "operating_table": operating_table}
-    node.SetText(json.dumps(content, ensure_ascii=False))
+    node.SetText(text)
     return node
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..findings import VoxelMask
 from ..report.images import SEGMENTATION_NAME, TERMINOLOGY_ENTRY, segment_tags
@@ -20,11 +22,36 @@ from ..report.markups import (
 )
 from ..volume import Volume
 from .geometry import array_from_image, ijk_to_ras_matrix, scalars_from_array, to_ras
+from .segments import make_labelmap
 
 LUNG_WINDOW_HU = 1500.0
 LUNG_LEVEL_HU = -600.0
 FILL_OPACITY = 0.25
 """Of a segment in slice views: the outline is what is read, the nodule must stay visible."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelLayer:
+    """Items whose masks do not overlap, and their label values in the box of these masks.
+
+    :param start_kji: the box's first voxel in the volume. :param labels: unsigned, (k, j, i).
+    """
+
+    items: Sequence[ReportItem]
+    start_kji: tuple[int, int, int]
+    labels: NDArray[np.unsignedinteger]
+
+
+def make_label_layers(items: Sequence[ReportItem]) -> list[LabelLayer]:
+    """What `add_segmentation_node` needs to be made first. Touches no MRML, so that it can be made beside a user
+    interface: for 500 candidates on 1000 slices it takes a second or two."""
+    layers = []
+    for layer in label_layers(items):
+        start, shape = bounding_box(layer)
+        labels = np.zeros(shape, label_type(layer))
+        fill_labels(layer, start, labels)
+        layers.append(LabelLayer(layer, start, labels))
+    return layers
 
 
 def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
@@ -72,7 +99,7 @@ def add_markups_node(scene: Any, items: Sequence[ReportItem], name: str) -> Any:
             node.SetNthControlPointSelected(point, is_selected(item))
             node.SetNthControlPointVisibility(point, is_visible(item))
         for quantity, (unit, values) in point_measurements(items).items():
-            node.AddMeasurement(_measurement(quantity, unit, values))
+            node.AddMeasurement(make_measurement(quantity, unit, values))
     finally:
         node.EndModify(was_modifying)
     display = node.GetDisplayNode()
@@ -85,12 +112,19 @@ def add_markups_node(scene: Any, items: Sequence[ReportItem], name: str) -> Any:
 
 
 def add_segmentation_node(
-    scene: Any, items: Sequence[ReportItem], volume: Volume, volume_node: Any, name: str = SEGMENTATION_NAME
+    scene: Any,
+    items: Sequence[ReportItem],
+    volume: Volume,
+    volume_node: Any,
+    name: str = SEGMENTATION_NAME,
+    layers: Sequence[LabelLayer] | None = None,
 ) -> Any:
     """A `vtkMRMLSegmentationNode` with one segment for each item that has a mask, hidden where the item is not shown.
 
     The segments share as few label maps as they can without overlap, each no larger than the box of its masks. The
     reference geometry and the reference volume are the volume node's.
+
+    :param layers: of the same items, where they were made beforehand.
     """
     import slicer
 
@@ -103,10 +137,10 @@ def add_segmentation_node(
     was_modifying = node.StartModify()
     try:
         segments = [
-            (item, _segment(item, labelmap))
-            for layer in label_layers(items)
-            for labelmap in [_labelmap(layer, volume)]
-            for item in layer
+            (item, make_segment(item, labelmap))
+            for layer in (make_label_layers(items) if layers is None else layers)
+            for labelmap in [make_labelmap(layer.start_kji, layer.labels, volume)]
+            for item in layer.items
         ]
         for item, segment in sorted(segments, key=lambda pair: pair[0].label_value):
             segmentation.AddSegment(segment, item.label)
@@ -146,7 +180,8 @@ def release_labelmaps(segmentation_node: Any) -> None:
         segmentation.GetNthSegment(n).RemoveAllRepresentations()
 
 
-def _measurement(name: str, unit: str, values: Sequence[float]) -> Any:
+def make_measurement(name: str, unit: str, values: Sequence[float]) -> Any:
+    """A `vtkMRMLStaticMeasurement` of a point list, with a value for each point."""
     import slicer
     from vtkmodules.vtkCommonCore import vtkDoubleArray
 
@@ -162,22 +197,8 @@ def _measurement(name: str, unit: str, values: Sequence[float]) -> Any:
     return measurement
 
 
-def _labelmap(items: Sequence[ReportItem], volume: Volume) -> Any:
-    """One `vtkOrientedImageData` with the items' label values, on the volume's grid, in the box of their masks."""
-    import slicer
-
-    start, shape = bounding_box(items)
-    labels = np.zeros(shape, label_type(items))
-    fill_labels(items, start, labels)
-    (k, j, i), (depth, rows, columns) = start, shape
-    image = slicer.vtkOrientedImageData()
-    image.SetExtent(i, i + columns - 1, j, j + rows - 1, k, k + depth - 1)
-    image.GetPointData().SetScalars(scalars_from_array(labels))
-    image.SetImageToWorldMatrix(ijk_to_ras_matrix(volume.ijk_to_lps))
-    return image
-
-
-def _segment(item: ReportItem, labelmap: Any) -> Any:
+def make_segment(item: ReportItem, labelmap: Any) -> Any:
+    """A `vtkSegment` of an item, whose voxels have its label value in a label map."""
     import slicer
 
     segment = slicer.vtkSegment()

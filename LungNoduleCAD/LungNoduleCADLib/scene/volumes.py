@@ -35,6 +35,26 @@ def volume_from_node(node: Any) -> Volume:
     return Volume(voxels, matrix, metadata)
 
 
+def turned_to_grid(volume: Volume, ijk_to_lps: NDArray[np.float64]) -> Volume:
+    """The same volume with its axes turned round where they run against those of another grid; a view.
+
+    :raises InputError: when the two grids differ in more than that.
+    """
+    against = (volume.ijk_to_lps[:3, :3] * ijk_to_lps[:3, :3]).sum(axis=0)[::-1] < 0
+    matrix = volume.ijk_to_lps.copy()
+    first = np.where(against, np.array(volume.shape) - 1, 0)
+    matrix[:3, :3] *= np.where(against, -1.0, 1.0)[::-1]
+    matrix[:3, 3] = volume.index_to_lps(first)
+    voxels = volume.voxels[tuple(slice(None, None, -1) if turn else slice(None) for turn in against)]
+    turned = Volume(voxels, ijk_to_lps, dict(volume.metadata))
+    if not turned.same_grid(Volume(voxels, matrix)):
+        raise InputError(
+            f"{volume.metadata.get('source', 'The scan')} has been moved or resampled since the detection; load it as "
+            "it was, or run the detection again."
+        )
+    return turned
+
+
 def _slices_along_the_body(
     voxels: NDArray[Any], ijk_to_lps: NDArray[np.float64]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
