@@ -97,11 +97,16 @@ def write_text(path: str | Path, content: str) -> None:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """As `write_text`, indented JSON. numpy numbers and arrays, paths and tuples are converted.
+    """As `write_text`, the text of `json_text`."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Indented JSON. numpy numbers and arrays, paths and tuples are converted.
 
     :raises ValueError: for NaN or infinity, which JSON does not know.
     """
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
 
 def _plain(value: Any) -> Any:

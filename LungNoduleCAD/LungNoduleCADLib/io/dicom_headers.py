@@ -87,11 +87,16 @@ def read_headers(folder: Path, *, recursive: bool = True) -> list[SliceHeader]:
 
     :raises InputError: when the folder or a DICOM file in it cannot be read.
     """
-    headers = (_read_header(path) for path in _files(folder, recursive))
+    headers = (_read_header(path) for path in dicom_files(folder, recursive=recursive))
     return [header for header in headers if header is not None]
 
 
-def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+def dicom_files(folder: Path, *, recursive: bool = True) -> Iterator[Path]:
+    """The files under a folder that may be DICOM images, in the order of their paths; hidden ones are passed over.
+
+    :raises InputError: when a folder cannot be read.
+    """
+
     def refuse(error: OSError) -> None:
         raise InputError(
             f"The folder {error.filename} cannot be read ({error.strerror}); check its permissions."

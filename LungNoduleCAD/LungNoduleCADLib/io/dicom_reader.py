@@ -18,6 +18,7 @@ from ..volume import Volume
 from .dicom_headers import SliceHeader, read_headers
 from .dicom_selection import Series, choose_series
 from .dicom_stack import Stack, stack_slices
+from .dicom_study import study_attributes
 from .hounsfield import AIR_HU, as_hounsfield
 
 MOST_THREADS = 8
@@ -107,7 +108,7 @@ def _shifted(values: NDArray[Any], shift_ji: NDArray[np.float64]) -> NDArray[Any
 def _metadata(path: Path, series: Series, stack: Stack, selection: str) -> dict[str, Any]:
     first = stack.headers[0]
     return {
-        "source": str(path),
+        "source": os.path.abspath(path),
         "format": "DICOM",
         "modality": first.modality,
         "series_uid": series.uid,
@@ -120,6 +121,7 @@ def _metadata(path: Path, series: Series, stack: Stack, selection: str) -> dict[
         "manufacturer": first.manufacturer,
         "kernel": first.kernel,
         "slice_thickness_mm": first.thickness_mm,
+        **study_attributes(first.path),
         "sop_instance_uids": [h.sop_instance_uid for h in stack.headers],
         "selection": selection,
         "reading_findings": [asdict(finding) for finding in stack.findings],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def read_image(path: Path) -> Volume:
     matrix[:3, :3] = axes * np.array(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
     voxels, matrix = _slices_along_the_body(sitk.GetArrayFromImage(image), matrix)
-    metadata = {"source": str(path), "format": FORMATS[suffix], "modality": "", "series_uid": image_stem(path)}
+    source = os.path.abspath(path)
+    metadata = {"source": source, "format": FORMATS[suffix], "modality": "", "series_uid": image_stem(path)}
     return Volume(voxels, matrix, metadata)
 
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def read_points(path: str | Path, value: str, *, default: float | None = None) -
     :raises InputError: when the file cannot be read, lacks a column, or a row holds no number.
     """
     source = Path(path)
-    rows = csv.reader(io.StringIO(_text(source)))
+    rows = _rows(source)
     header = [name.strip() for name in next(rows, [])]
     columns = []
     for name in (SERIES, *COORDINATES, value):
@@ -83,17 +84,37 @@ def read_points(path: str | Path, value: str, *, default: float | None = None) -
     return PointTable(np.array(series, dtype=np.str_), table[:, :3].copy(), table[:, 3].copy())
 
 
+def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """Those of some columns that a CSV has, as text without white space around it: one cell for each row that
+    `read_points` gives.
+
+    :raises InputError: when the file cannot be read.
+    """
+    rows = _rows(Path(path))
+    header = [name.strip() for name in next(rows, [])]
+    filled = [row for row in rows if any(cell.strip() for cell in row)]
+    places = {name: header.index(name) for name in names if name in header}
+    return {name: [row[n].strip() if n < len(row) else "" for row in filled] for name, n in places.items()}
+
+
 def read_series_list(path: str | Path) -> list[str]:
-    """Series UIDs, one per line and without a header, in the file's order and with its repetitions.
+    """Series UIDs, one per line in the first column and without a header, in the file's order and with its repetitions.
 
     :raises InputError: when the file cannot be read or lists nothing.
     """
     source = Path(path)
-    uids = [line.strip().strip(",") for line in _text(source).splitlines()]
+    uids = [row[0].strip() for row in _rows(source) if row]
     uids = [uid for uid in uids if uid and uid != SERIES]
     if not uids:
         raise InputError(f"{source} lists no series; give one series UID a line.")
     return uids
+
+
+def _rows(source: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(_text(source), newline=""))
+    except csv.Error as error:
+        raise InputError(f"{source} is no CSV file ({error}); save it again as comma-separated text.") from error
 
 
 def _text(source: Path) -> str:

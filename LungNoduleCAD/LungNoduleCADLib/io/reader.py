@@ -27,8 +27,8 @@ def read_volume(path: str | Path, *, series_uid: str | None = None) -> Volume:
     :returns: HU, int16 where it fits (else float32), nothing below -1024. Metadata: `source`, `format`, `modality`,
         `series_uid` (a file's stem where it is no DICOM) and, from DICOM, `series_description`, `study_uid`,
         `study_date`, `frame_of_reference_uid`, `patient_id`, `body_part`, `manufacturer`, `kernel`,
-        `slice_thickness_mm`, `sop_instance_uids` (one per k), `selection` (which series and why) and
-        `reading_findings`.
+        `slice_thickness_mm`, those of `dicom_study.ATTRIBUTES`, `sop_instance_uids` (one per k), `selection` (which
+        series and why) and `reading_findings`.
     :raises InputError: in one sentence, when it is missing, damaged, no single 3-D CT, or its slices do not make a
         volume.
     """

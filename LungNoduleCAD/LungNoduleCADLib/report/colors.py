@@ -18,6 +18,11 @@ SCORE_RAMP: tuple[Color, ...] = ((0.30, 0.42, 0.95), (0.88, 0.36, 0.75), (1.00, 
 """Score 0, 0.5 and 1: blue, magenta, yellow. Lightness rises all the way, so that it reads without colour vision; no
 step is close to a status colour."""
 
+ACCEPTED_COLOR: Color = (0.25, 0.90, 0.95)
+REJECTED_COLOR: Color = (0.50, 0.50, 0.54)
+"""Of findings that a reader has judged, where there is no reference: cyan, far from the ramp and the status colours,
+and a grey that steps back."""
+
 
 def score_color(score: float) -> Color:
     """RGB in 0-1 for a score in 0-1 (values beyond are clipped)."""

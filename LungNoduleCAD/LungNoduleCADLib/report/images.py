@@ -1,15 +1,16 @@
-"""`heatmap.nrrd` and `segmentation.seg.nrrd`: the result as images, without Slicer."""
+"""`heatmap.nrrd` and `segmentation.seg.nrrd`: the result as images, without Slicer, and the latter read again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..findings import VoxelMask
 from ..volume import Volume
 from .items import ReportItem, fill_labels, label_layers, label_type
@@ -65,6 +66,28 @@ def write_segmentation(items: Sequence[ReportItem], volume: Volume, path: str | 
     _write(image, path)
 
 
+def read_segmentation(path: str | Path) -> tuple[Volume, dict[str, VoxelMask]]:
+    """What `write_segmentation` wrote: the grid (a volume without voxel values of its own), and each segment's mask by
+    its name.
+
+    :raises InputError: when it is missing or not such a file.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+        layers = sitk.GetArrayViewFromImage(image)
+        layers = layers if layers.ndim == 4 else layers[..., None]
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+        matrix[:3, 3] = image.GetOrigin()
+        header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+        count = sum(bool(re.fullmatch(r"Segment\d+_ID", key)) for key in header)
+        masks = dict(_segment(n, header, layers) for n in range(count))
+        empty = np.broadcast_to(np.zeros((), np.bool_), layers.shape[:3])
+        return Volume(empty, matrix), masks
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is missing or no segmentation of a detection; run the detection again.") from error
+
+
 def segment_tags(item: ReportItem) -> dict[str, str]:
     """What is kept with an item's segment, beside its name, colour and terminology."""
     tags = {}
@@ -100,6 +123,13 @@ def _segmentation_header(layers: Sequence[Sequence[ReportItem]]) -> dict[str, st
         }
         header.update({f"Segment{n}_{key}": value for key, value in fields.items()})
     return header
+
+
+def _segment(number: int, header: Mapping[str, str], layers: NDArray[np.integer]) -> tuple[str, VoxelMask]:
+    field = f"Segment{number}_"
+    i, i_last, j, j_last, k, k_last = (int(v) for v in header[f"{field}Extent"].split())
+    box = layers[k : k_last + 1, j : j_last + 1, i : i_last + 1, int(header[f"{field}Layer"])]
+    return header[f"{field}Name"], VoxelMask((k, j, i), np.asarray(box == int(header[f"{field}LabelValue"])))
 
 
 def _extent(mask: VoxelMask) -> str:

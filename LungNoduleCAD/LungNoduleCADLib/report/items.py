@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,12 +78,27 @@ def slice_number(center_lps: ArrayLike, volume: Volume) -> int:
     return min(max(k, 0), volume.shape[0] - 1) + 1
 
 
-def label_layers(items: Sequence[ReportItem]) -> list[list[ReportItem]]:
+def slice_uid(sop_instance_uids: Sequence[str], number: int) -> str:
+    """SOP Instance UID of a slice by its number, from those of all slices; empty where the source is no DICOM."""
+    return sop_instance_uids[number - 1] if sop_instance_uids else ""
+
+
+class HasMask(Protocol):
+    """What can be put in a label image."""
+
+    @property
+    def mask(self) -> VoxelMask | None: ...
+
+
+Masked = TypeVar("Masked", bound=HasMask)
+
+
+def label_layers(items: Sequence[Masked]) -> list[list[Masked]]:
     """Share out the items with a mask over as few label images as it takes for no two masks in one to overlap.
 
     Nearly always one; a second holds, for instance, a missed nodule that a false candidate touches.
     """
-    layers: list[list[ReportItem]] = []
+    layers: list[list[Masked]] = []
     for item in items:
         if item.mask is None:
             continue

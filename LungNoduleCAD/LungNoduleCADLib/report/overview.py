@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..findings import DetectionResult
 from ..volume import Volume
 from .items import ReportItem, known_diameter_mm, slice_number
-from .planes import AXIAL, CORONAL, PLANES, Plane, cut, cut_mask, extent_lps, snap_to_voxel, to_grey
+from .panels import BACKGROUND, BEYOND_SCAN, TEXT, colored, font, rgb, whole_slice, zoomed
+from .planes import AXIAL, CORONAL, PLANES, cut, extent_lps, snap_to_voxel
 from .tables import RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ FIELD_PER_DIAMETER = 2.5
 """A zoomed panel shows 60 mm, or 2.5 diameters of a larger nodule: enough to tell a vessel from a nodule."""
 
 TWO_COLUMNS_ABOVE = 6
-BACKGROUND = (16, 18, 22)
-BEYOND_SCAN = (34, 38, 48)
-TEXT = (232, 234, 238)
 FAINT = (150, 156, 166)
 
 
@@ -61,7 +59,7 @@ def write_overview(items: Sequence[ReportItem], result: DetectionResult, volume:
         _row(page, draw, item, volume, column * row_width + GAP_PX, HEADER_PX + row * row_height)
     if not rows:
         _no_candidate(page, volume, HEADER_PX, none_height)
-    draw.text((GAP_PX * 2, height - FOOTER_PX + 6), RESEARCH_USE, fill=FAINT, font=_font(13))
+    draw.text((GAP_PX * 2, height - FOOTER_PX + 6), RESEARCH_USE, fill=FAINT, font=font(13))
     page.save(path, format="PNG", compress_level=1)
 
 
@@ -82,27 +80,27 @@ def _header(
         title += f"; the best {above - left_out} are shown, {left_out} more in candidates.csv"
     if missed := sum(item.candidate is None for item in items):
         title += f"; {missed} missed"
-    draw.text((GAP_PX * 2, 8), title, fill=TEXT, font=_font(20))
+    draw.text((GAP_PX * 2, 8), title, fill=TEXT, font=font(20))
     source = [str(result.series.get(key) or "") for key in ("series_description", "series_uid")]
-    draw.text((GAP_PX * 2, 35), "   ".join(part for part in source if part)[:130], fill=FAINT, font=_font(13))
+    draw.text((GAP_PX * 2, 35), "   ".join(part for part in source if part)[:130], fill=FAINT, font=font(13))
 
 
 def _row(page: Image.Image, draw: ImageDraw.ImageDraw, item: ReportItem, volume: Volume, left: int, top: int) -> None:
-    color = _rgb(item.color)
+    color = rgb(item.color)
     draw.line((left, top, left + TEXT_PX + 4 * (PANEL_PX + GAP_PX) - GAP_PX, top), fill=BEYOND_SCAN)
     y = top + GAP_PX
-    draw.text((left + GAP_PX, y), item.label, fill=color, font=_font(26))
+    draw.text((left + GAP_PX, y), item.label, fill=color, font=font(26))
     y += 36
     for line in _facts(item, volume):
-        draw.text((left + GAP_PX, y), line, fill=TEXT, font=_font(14))
+        draw.text((left + GAP_PX, y), line, fill=TEXT, font=font(14))
         y += 19
     x = left + TEXT_PX
     center = snap_to_voxel(volume, item.center_lps)
     field = max(MIN_FIELD_MM, FIELD_PER_DIAMETER * _diameter(item))
-    _paste(page, _whole_slice(item, volume, center, field), x, top + GAP_PX, "")
+    _paste(page, whole_slice(volume, AXIAL, center, field, item.color, PANEL_PX), x, top + GAP_PX, "")
     for plane in PLANES:
         x += PANEL_PX + GAP_PX
-        _paste(page, _zoomed(item, volume, plane, center, field / PANEL_PX), x, top + GAP_PX, plane.name)
+        _paste(page, zoomed(volume, plane, center, field, PANEL_PX, item.color, item.mask), x, top + GAP_PX, plane.name)
     ten_mm = round(10.0 / field * PANEL_PX)
     right, bottom = x + PANEL_PX - 8, top + GAP_PX + PANEL_PX - 8
     draw.rectangle((right - ten_mm - 1, bottom - 1, right + 1, bottom + 2), fill=BACKGROUND)
@@ -111,7 +109,7 @@ def _row(page: Image.Image, draw: ImageDraw.ImageDraw, item: ReportItem, volume:
         (right - ten_mm / 2, bottom - 3),
         "10 mm",
         fill=TEXT,
-        font=_font(11),
+        font=font(11),
         anchor="mb",
         stroke_width=2,
         stroke_fill=BACKGROUND,
@@ -149,53 +147,13 @@ def _diameter(item: ReportItem) -> float:
     return known_diameter_mm(item.reference) or 0.0 if item.reference is not None else 0.0
 
 
-def _whole_slice(item: ReportItem, volume: Volume, center: NDArray[np.float64], field_mm: float) -> NDArray[np.uint8]:
-    """The axial slice through the item, with a frame around the part that the other panels show."""
-    low, high = extent_lps(volume)
-    middle = (low + high) / 2.0
-    mm_per_px = float((high - low)[:2].max()) / PANEL_PX
-    picture = _colored(cut(volume, AXIAL, (middle[0], middle[1], center[2]), (PANEL_PX, PANEL_PX), mm_per_px))
-    half = field_mm / 2.0 / mm_per_px
-    column, row = (center[:2] - middle[:2]) / mm_per_px + (PANEL_PX - 1) / 2.0
-    a, b = (int(np.clip(round(row + s * half), 1, PANEL_PX - 2)) for s in (-1, 1))
-    c, d = (int(np.clip(round(column + s * half), 1, PANEL_PX - 2)) for s in (-1, 1))
-    color = _rgb(item.color)
-    picture[a : b + 1, (c, d)] = color
-    picture[(a, b), c : d + 1] = color
-    return picture
-
-
-def _zoomed(
-    item: ReportItem, volume: Volume, plane: Plane, center: NDArray[np.float64], mm_per_px: float
-) -> NDArray[np.uint8]:
-    size = (PANEL_PX, PANEL_PX)
-    picture = _colored(cut(volume, plane, center, size, mm_per_px))
-    if item.mask is not None:
-        outline, edge = _outline(cut_mask(item.mask, volume, plane, center, size, mm_per_px))
-        picture[edge] //= 2
-        picture[outline] = _rgb(item.color)
-    else:
-        middle = PANEL_PX // 2
-        picture[middle, middle - 6 : middle + 7] = picture[middle - 6 : middle + 7, middle] = _rgb(item.color)
-    return picture
-
-
-def _outline(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pixels just outside a region, so that a small nodule is not painted over; and those around them, which are
-    darkened, so that a pale line shows on white."""
-    from scipy.ndimage import binary_dilation
-
-    first = binary_dilation(inside)
-    return first & ~inside, binary_dilation(first, iterations=2) & ~first
-
-
 def _no_candidate(page: Image.Image, volume: Volume, top: int, height: int) -> None:
     low, high = extent_lps(volume)
     wide, tall = float(high[0] - low[0]), float(high[2] - low[2])
     available = (page.width - 4 * GAP_PX, height - 2 * GAP_PX)
     mm_per_px = max(wide / available[0], tall / available[1])
     size = (max(round(tall / mm_per_px), 1), max(round(wide / mm_per_px), 1))
-    picture = _colored(cut(volume, CORONAL, (low + high) / 2.0, size, mm_per_px))
+    picture = colored(cut(volume, CORONAL, (low + high) / 2.0, size, mm_per_px))
     _paste(page, picture, (page.width - size[1]) // 2, top + (height - size[0]) // 2, "mid-coronal")
 
 
@@ -205,29 +163,5 @@ def _paste(page: Image.Image, picture: NDArray[np.uint8], x: int, y: int, title:
     page.paste(Image.fromarray(picture), (x, y))
     if title:
         ImageDraw.Draw(page).text(
-            (x + 5, y + 3), title, fill=TEXT, font=_font(12), stroke_width=2, stroke_fill=BACKGROUND
+            (x + 5, y + 3), title, fill=TEXT, font=font(12), stroke_width=2, stroke_fill=BACKGROUND
         )
-
-
-def _colored(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Grey as RGB, with a flat colour beyond the scan, so that it is not taken for air."""
-    picture = np.repeat(to_grey(hu)[..., None], 3, axis=2)
-    picture[np.isnan(hu)] = BEYOND_SCAN
-    return picture
-
-
-def _rgb(color: tuple[float, float, float]) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * c) for c in color)
-    return red, green, blue
-
-
-_fonts: dict[int, Any] = {}
-
-
-def _font(size: int) -> Any:
-    """Pillow's own scalable font: the same on every machine."""
-    from PIL import ImageFont
-
-    if size not in _fonts:
-        _fonts[size] = ImageFont.load_default(size)
-    return _fonts[size]

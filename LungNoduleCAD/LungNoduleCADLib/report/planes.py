@@ -32,6 +32,18 @@ PLANES = (AXIAL, CORONAL, SAGITTAL)
 """The patient's left on the right of the picture, the front at the top or on the left, the head at the top."""
 
 
+def planes_of(volume: Volume) -> tuple[Plane, Plane, Plane]:
+    """Axial, coronal and sagittal along the volume's own axes, in radiological convention: an oblique scan's slices as
+    they were acquired."""
+    axes = volume.direction  # columns: i, j, k
+    k = int(np.argmax(np.abs(axes[2])))
+    i = max((axis for axis in range(3) if axis != k), key=lambda axis: abs(axes[0, axis]))
+    towards = [axes[:, axis] * np.sign(axes[row, axis]) for row, axis in enumerate((i, 3 - i - k, k))]
+    left, back, head = ((float(v[0]), float(v[1]), float(v[2])) for v in towards)
+    down = (-head[0], -head[1], -head[2])
+    return Plane("axial", left, back), Plane("coronal", left, down), Plane("sagittal", back, down)
+
+
 def cut(
     volume: Volume, plane: Plane, center_lps: ArrayLike, size_px: tuple[int, int], mm_per_px: float
 ) -> NDArray[np.float32]:
@@ -60,8 +72,12 @@ def cut_mask(
     """Where a mask meets a plane: the surface half-way between voxels inside and outside."""
     index = _plane_index(volume, plane, center_lps, size_px, mm_per_px)
     index -= np.asarray(mask.start_kji, dtype=float)[:, None, None]
-    inside = map_coordinates(mask.voxels.astype(np.float32), index, order=1, mode="constant", cval=0.0)
-    return inside >= 0.5
+    # Few of the pixels lie in the mask's box; half a voxel beyond it nothing reaches the half any more.
+    near = ((index >= -0.5) & (index <= np.asarray(mask.voxels.shape)[:, None, None] - 0.5)).all(axis=0)
+    inside = np.zeros(size_px, dtype=bool)
+    values = map_coordinates(mask.voxels.astype(np.float32), index[:, near], order=1, mode="constant", cval=0.0)
+    inside[near] = values >= 0.5
+    return inside
 
 
 def snap_to_voxel(volume: Volume, point_lps: ArrayLike) -> NDArray[np.float64]:
@@ -72,9 +88,14 @@ def snap_to_voxel(volume: Volume, point_lps: ArrayLike) -> NDArray[np.float64]:
 
 def extent_lps(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest LPS coordinates of the volume's corners, half a voxel beyond the outer centres included."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1).T
-    points = volume.index_to_lps(corners)
+    points = volume_corners_lps(volume)
     return points.min(axis=0), points.max(axis=0)
+
+
+def volume_corners_lps(volume: Volume) -> NDArray[np.float64]:
+    """The eight corners, half a voxel beyond the outer centres, LPS mm, shape (8, 3)."""
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1).T
+    return volume.index_to_lps(corners)
 
 
 def to_grey(hu: NDArray[np.float32], window_hu: float = 1500.0, level_hu: float = -600.0) -> NDArray[np.uint8]:

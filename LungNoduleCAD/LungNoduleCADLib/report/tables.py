@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from ..evaluation.matching import MatchResult
 from ..findings import Candidate, DetectionResult
 from ..io.atomic import write_json, write_text
 from ..volume import Volume
-from .items import slice_number
+from .items import slice_number, slice_uid
+from .text import spreadsheet_text
 
 RESEARCH_USE = "For research use only; not a medical device. Every finding needs a radiologist's review."
 
@@ -25,8 +27,6 @@ CSV_COLUMNS = (
     "id", "long_axis_mm", "short_axis_mm", "volume_mm3", "mean_hu", "density",
 )  # fmt: skip
 """The first seven are fixed (LUNA16's submission columns first); LPS mm."""
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_candidates_csv(result: DetectionResult, path: str | Path, match: MatchResult | None = None) -> None:
@@ -39,7 +39,7 @@ def write_candidates_csv(result: DetectionResult, path: str | Path, match: Match
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(CSV_COLUMNS if match is None else (*CSV_COLUMNS, "status"))
-    series_uid = _safe_text(str(result.series.get("series_uid") or ""))
+    series_uid = spreadsheet_text(str(result.series.get("series_uid") or ""))
     for candidate in result.candidates:
         row = _csv_row(series_uid, candidate)
         table.writerow(row if match is None else [*row, match.status(candidate.id) or ""])
@@ -49,17 +49,19 @@ def write_candidates_csv(result: DetectionResult, path: str | Path, match: Match
 def write_findings_json(
     result: DetectionResult, volume: Volume, path: str | Path, match: MatchResult | None = None
 ) -> None:
-    """The whole result: threshold, candidates (all), series, settings, model, versions, timings_s, warnings; with a
-    reference also `reference_match`. Numbers that are not finite become null.
+    """The whole result: threshold, candidates (all), series with the SOP Instance UID of each slice, settings, model,
+    versions, timings_s, warnings, the time; with a reference also `reference_match`. Numbers that are not finite become
+    null.
 
     :raises OutputError: when the file cannot be written.
     """
     content: dict[str, Any] = {
         "disclaimer": RESEARCH_USE,
         "coordinate_system": "LPS, mm",
+        "detected_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "threshold": result.threshold,
         "candidates": [_candidate_entry(c, result.threshold, volume, match) for c in result.candidates],
-        "series": result.series,
+        "series": {**result.series, "sop_instance_uids": list(volume.metadata.get("sop_instance_uids", ()))},
         "settings": result.settings,
         "model": result.model,
         "versions": result.versions,
@@ -90,6 +92,7 @@ def _csv_row(series_uid: str, candidate: Candidate) -> list[str]:
 
 def _candidate_entry(c: Candidate, threshold: float, volume: Volume, match: MatchResult | None) -> dict[str, Any]:
     k, j, i = (float(v) for v in volume.lps_to_index(c.center_lps))
+    number = slice_number(c.center_lps, volume)
     entry: dict[str, Any] = {
         "id": c.id,
         "score": c.score,
@@ -97,17 +100,14 @@ def _candidate_entry(c: Candidate, threshold: float, volume: Volume, match: Matc
         "malignancy": c.malignancy,
         "center_lps": [float(v) for v in c.center_lps],
         "index_kji": [round(k, 2), round(j, 2), round(i, 2)],
-        "slice_number": slice_number(c.center_lps, volume),
+        "slice_number": number,
+        "sop_instance_uid": slice_uid(volume.metadata.get("sop_instance_uids", ()), number),
         "mask_voxels": int(np.count_nonzero(c.mask.voxels)),
         **asdict(c.measurements),
     }
     if match is not None:
         entry["status"] = match.status(c.id)
     return entry
-
-
-def _safe_text(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _finite(value: Any) -> Any:

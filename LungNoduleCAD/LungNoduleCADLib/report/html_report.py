@@ -1,0 +1,74 @@
+"""The report as one HTML file: no script, no reference to anything outside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+from ..resources import resource_path
+from . import words
+from .key_images import KeyImage
+from .model import NOTICE, Report
+from .pictures import Pictures
+from .quantities import BY_KEY
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TEMPLATE = "report.html.jinja"
+ADVICE = "advice.html.jinja"
+THUMBNAIL_PX = 108
+
+
+def render_html(report: Report, pictures: Pictures) -> str:
+    """The report as HTML5. All text is escaped by the template engine."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(resource_path("Report")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    cards = []
+    for finding in report.findings:
+        images = pictures.of(finding)
+        axial = next(image for image in images if image.name == "axial")
+        cards.append(
+            {
+                "finding": finding,
+                "images": [_embedded(image) for image in images],
+                "thumbnail": _source(_jpeg(axial.picture.resize((THUMBNAIL_PX, THUMBNAIL_PX)))),
+            }
+        )
+    advise = environment.get_template(ADVICE).module
+    return environment.get_template(TEMPLATE).render(
+        report=report,
+        cards=cards,
+        locators=[_embedded(image) for image in pictures.locators],
+        has_places=any(finding.location for finding in report.findings),
+        guidelines=[advice.guideline for advice in report.recommendations],
+        words=words,
+        quantities=BY_KEY,
+        notice=NOTICE,
+        advise=advise.advise,  # type: ignore[attr-defined]
+    )
+
+
+def _embedded(image: KeyImage) -> dict[str, Any]:
+    width, height = image.picture.size
+    return {
+        "source": _source(image.jpeg()),
+        "title": image.title,
+        "description": image.description,
+        "width": width,
+        "height": height,
+    }
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=85)
+    return stream.getvalue()
+
+
+def _source(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
