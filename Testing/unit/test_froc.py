@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from LungNoduleCADLib.errors import InputError
-from LungNoduleCADLib.evaluation.froc import OPERATING_POINTS, FrocCurve, froc, roc_points
+from LungNoduleCADLib.evaluation.free_response import OPERATING_POINTS, FrocCurve, free_response, roc_points
+from LungNoduleCADLib.evaluation.froc import froc, match_submission
 from LungNoduleCADLib.io.points import PointTable, read_points, read_series_list
 
 Luna16 = tuple[PointTable, PointTable, list[str]]
@@ -208,11 +209,11 @@ def test_band_equals_scan_by_scan_resampling() -> None:
     band = froc(annotations, NONE, scans, marks, bootstrap=40, seed=3).band
     assert band is not None
 
-    draws = np.random.default_rng(3)
+    draws = np.random.RandomState(3)
     curves = []
     for _ in range(40):
         truth, score = [], []
-        drawn = draws.integers(12, size=12)
+        drawn = draws.randint(12, size=12)
         for n in drawn:
             own = marks.series == scans[n]
             on = own & (marks.lps[:, 0] == 0)
@@ -228,6 +229,73 @@ def test_band_equals_scan_by_scan_resampling() -> None:
     np.testing.assert_allclose(band.lower, ordered[math.floor(0.025 * 40)], atol=1e-6)
     np.testing.assert_allclose(band.upper, ordered[39], atol=1e-6)
     np.testing.assert_allclose(band.mean, np.mean(curves, axis=0), atol=1e-6)
+
+
+def test_band_of_scans_listed_twice_equals_the_challenges_lookup_by_uid() -> None:
+    """The challenge's script keeps one entry a UID, which holds a scan's marks as often as the scan is listed, and adds
+    the whole entry each time that any of its places is drawn."""
+    scans = ["a", "b", "a", "c", "a", "d"]
+    annotations = table(("a", 0, 0, 0, 8.0), ("b", 0, 0, 0, 8.0), ("c", 0, 0, 0, 8.0))
+    rows = [("a", 0, 0, 0, 0.9), ("a", 50, 0, 0, 0.8), ("b", 1, 0, 0, 0.6), ("b", 50, 0, 0, 0.7), ("d", 9, 9, 9, 0.95)]
+    band = froc(annotations, NONE, scans, table(*rows, ("c", 70, 0, 0, 0.5)), bootstrap=30, seed=11).band
+    assert band is not None
+
+    entry: dict[str, list[tuple[float, float | None]]] = {}
+    own = {"a": [(1, 0.9), (0, 0.8)], "b": [(1, 0.6), (0, 0.7)], "c": [(1, None), (0, 0.5)], "d": [(0, 0.95)]}
+    for uid in scans:
+        entry[uid] = entry.get(uid, []) + own[uid]
+    draws = np.random.RandomState(11)
+    curves = []
+    while len(curves) < 30:
+        drawn = [mark for n in draws.randint(6, size=6) for mark in entry[scans[n]]]
+        marked = [(truth, score) for truth, score in drawn if score is not None]
+        lesions, detected = sum(truth for truth, _ in drawn), sum(truth for truth, _ in marked)
+        if not lesions:
+            continue
+        if not detected:
+            curves.append(np.zeros(len(band.fp_per_scan)))
+            continue
+        false_rate, true_rate, _ = roc_curve(*zip(*marked, strict=True))
+        per_scan = np.zeros_like(false_rate) if detected == len(marked) else false_rate * (len(marked) - detected) / 6
+        curves.append(np.interp(band.fp_per_scan, per_scan, true_rate * detected / lesions))
+    ordered = np.sort(np.array(curves), axis=0)
+    np.testing.assert_allclose(band.lower, ordered[0], atol=1e-6)
+    np.testing.assert_allclose(band.upper, ordered[29], atol=1e-6)
+    np.testing.assert_allclose(band.mean, ordered.mean(axis=0), atol=1e-6)
+
+
+def test_a_probability_that_is_not_finite_is_refused() -> None:
+    for value in (np.nan, np.inf):
+        with pytest.raises(InputError, match="not finite"):
+            froc(table(("s", 0, 0, 0, 10.0)), NONE, ["s"], table(("s", 0, 0, 0, value)))
+
+
+def test_rows_of_the_tables_are_named() -> None:
+    annotations = table(("x", 0, 0, 0, 9.0), ("s", 0, 0, 0, 10.0), ("s", 40, 0, 0, 10.0))
+    marks = table(("s", 99, 0, 0, 0.9), ("s", 1, 0, 0, 0.3), ("s", 2, 0, 0, 0.6), ("t", 0, 0, 0, 0.5))
+    match = match_submission(annotations, NONE, ["t", "s", "s"], marks)
+    assert match.nodule_row.tolist() == [1, 2, 1, 2]
+    assert match.nodule_mark.tolist() == [2, -1, 2, -1]
+    assert match.false_mark.tolist() == [3, 0, 0]
+    assert match.outcomes.nodule_score.tolist() == [0.6, -np.inf, 0.6, -np.inf]
+    assert match.outcomes.nodule_unit.tolist() == [1, 1, 1, 1] and match.outcomes.false_unit.tolist() == [0, 1, 1]
+
+
+def test_nodules_left_out_are_as_if_excluded(luna16: Luna16) -> None:
+    """The outcomes of some nodules are those of a submission whose other nodules stand in the excluded table."""
+    annotations, excluded, scans = luna16
+    marks = submission(annotations, excluded, scans, 6000, 9)
+    large = annotations.values >= 10
+    rest = [
+        np.concatenate((getattr(excluded, n), getattr(annotations, n)[~large])) for n in ("series", "lps", "values")
+    ]
+    few = PointTable(annotations.series[large], annotations.lps[large], annotations.values[large])
+    expected = froc(few, PointTable(*rest), scans, marks)
+    match = match_submission(annotations, excluded, scans, marks)
+    result = free_response(match.outcomes.of_nodules(large[match.nodule_row]))
+    np.testing.assert_allclose(result.sensitivity, expected.sensitivity, atol=1e-12)
+    # A mark on both a large and a small nodule finds the large one either way, and is no false positive either way.
+    assert (result.tp, result.fp, result.fn) == (expected.tp, expected.fp, expected.fn)
 
 
 def test_band_is_seeded_and_holds_the_curve(luna16: Luna16) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..evaluation.froc import OPERATING_POINTS, FrocResult, froc
+from ..evaluation.free_response import OPERATING_POINTS, FrocResult
+from ..evaluation.froc import froc
 from ..io.points import PointTable, read_points, read_series_list
 
 
@@ -28,37 +28,6 @@ def evaluate_files(
         bootstrap=bootstrap,
         seed=seed,
     )
-
-
-def froc_as_json(result: FrocResult) -> dict[str, Any]:
-    """Figures, curve and band, ready for JSON."""
-    curve = result.curve
-    content: dict[str, Any] = {
-        "cpm": result.cpm,
-        "fp_per_scan": list(OPERATING_POINTS),
-        "sensitivity": result.sensitivity.tolist(),
-        "true_positives": result.tp,
-        "false_positives": result.fp,
-        "false_negatives": result.fn,
-        "scans": result.scans,
-        "curve": {
-            "fp_per_scan": curve.fp_per_scan.tolist(),
-            "sensitivity": curve.sensitivity.tolist(),
-            # The first point lies above every probability; JSON knows no infinity.
-            "threshold": [None, *curve.threshold[1:].tolist()],
-        },
-    }
-    if result.band is not None:
-        band = result.band
-        content["band"] = {
-            "confidence": 0.95,
-            "cpm": list(band.cpm),
-            "fp_per_scan": band.fp_per_scan.tolist(),
-            "mean": band.mean.tolist(),
-            "lower": band.lower.tolist(),
-            "upper": band.upper.tolist(),
-        }
-    return content
 
 
 def describe_froc(result: FrocResult) -> str:
