@@ -6,8 +6,10 @@ shows in; a smaller nodule is one point, and so is a finding of 3 mm or more tha
 
 from __future__ import annotations
 
+import gc
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -97,10 +99,11 @@ def read_lidc_xml(source: Path) -> dict[str, Readings]:
     :raises InputError: when the source cannot be read, a file is no reading, or nothing is a CT's.
     """
     found: dict[str, Readings] = {}
-    for name, content in _documents(source):
-        readings = parse_readings(content, name)
-        if readings is not None:
-            found.setdefault(readings.series_uid, readings)
+    with _no_garbage_collection():
+        for name, content in _documents(source):
+            readings = parse_readings(content, name)
+            if readings is not None:
+                found.setdefault(readings.series_uid, readings)
     if not found:
         raise InputError(f"{source} holds no reader XML of a CT; give LIDC-IDRI's XML files, their folder or archive.")
     return found
@@ -127,6 +130,19 @@ def parse_readings(content: bytes, name: str) -> Readings | None:
         return _readings(root, space + "}" if space else "")
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"{name} is a damaged LIDC reading ({error}); download it again.") from error
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing makes millions of objects and no cycles among them; looking for cycles doubles the time (for all of LIDC
+    14.5 s, and 6.9 s without)."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _FirstElement(Exception):

@@ -27,9 +27,9 @@ class Ratings:
 
     def __post_init__(self) -> None:
         for scale in fields(self):
-            highest = {"internal_structure": 4, "calcification": 6}.get(scale.name, 5)
-            # LIDC's own data hold a 5 for the internal structure, which its scale ends before.
-            if not 1 <= getattr(self, scale.name) <= max(highest, 5):
+            # LIDC's own data hold a 5 for the internal structure, whose scale ends at 4.
+            highest = 6 if scale.name == "calcification" else 5
+            if not 1 <= getattr(self, scale.name) <= highest:
                 raise ValueError(f"{scale.name} is {getattr(self, scale.name)}, not 1 to {highest}")
 
 
