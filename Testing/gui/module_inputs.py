@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,10 +17,11 @@ from LungNoduleCADLib.volume import Volume
 MODULE_FILE = Path(__file__).resolve().parents[2] / "LungNoduleCAD" / "LungNoduleCAD.py"
 SCORES = (0.97, 0.81, 0.62, 0.35, 0.08)
 DIAMETERS_MM = (6.2, 11.5, 4.8, 9.1, 20.3)
+DENSITIES = ("solid", "part-solid", "solid", "ground-glass", "calcified")
 POINTS = [
-    {"threshold": 0.05, "sensitivity": 0.98, "fp_per_scan": 8.0},
-    {"threshold": 0.5, "sensitivity": 0.90, "fp_per_scan": 1.0},
-    {"threshold": 0.9, "sensitivity": 0.70, "fp_per_scan": 0.2},
+    {"threshold": 0.05, "sensitivity": 0.98, "fp_per_scan": 8.0, "bands": {"4-6 mm": 0.8}},
+    {"threshold": 0.5, "sensitivity": 0.90, "fp_per_scan": 1.0, "bands": {"4-6 mm": 0.6}},
+    {"threshold": 0.9, "sensitivity": 0.70, "fp_per_scan": 0.2, "bands": {"4-6 mm": 0.4}},
 ]
 
 
@@ -34,7 +34,7 @@ def chest_like(slice_mm: float = 1.25, depth: int = 90) -> Volume:
     return Volume.from_geometry(voxels, spacing_kji_mm=(slice_mm, 1.19, 1.19))
 
 
-def result_for(volume: Volume, scores: tuple[float, ...] = SCORES) -> DetectionResult:
+def result_for(volume: Volume, scores: tuple[float, ...] = SCORES, warnings: tuple[str, ...] = ()) -> DetectionResult:
     """A candidate for each score, at known places, best first."""
     random = np.random.default_rng(1)
     candidates = []
@@ -42,10 +42,14 @@ def result_for(volume: Volume, scores: tuple[float, ...] = SCORES) -> DetectionR
         k, j, i = (int(v) for v in random.integers(8, np.array(volume.shape) - 16))
         x, y, z = (float(v) for v in volume.index_to_lps((k + 1.5, j + 1.5, i + 1.5)))
         diameter = DIAMETERS_MM[n % len(DIAMETERS_MM)]
-        measurements = Measurements(diameter, diameter, diameter, 100.0, -40.0, -300.0, 90.0, "solid")
+        measurements = Measurements(
+            diameter, diameter + 1, diameter - 1, 100.0, -40.0, -300.0, 90.0, DENSITIES[n % len(DENSITIES)],
+            solid_diameter_mm=4.0 if DENSITIES[n % len(DENSITIES)] == "part-solid" else None,
+            side="left" if x > 0 else "right", zone="upper",
+        )  # fmt: skip
         mask = VoxelMask((k, j, i), np.ones((4, 4, 4), dtype=bool))
         candidates.append(Candidate(n + 1, (x, y, z), score, 0.3, mask, measurements))
-    return DetectionResult(tuple(candidates), 0.5, {"series_uid": ""}, {}, {}, {}, {})
+    return DetectionResult(tuple(candidates), 0.5, {"series_uid": ""}, {}, {}, {}, {}, warnings)
 
 
 class FakeRun:
@@ -73,9 +77,10 @@ class FakeRun:
         if wait:
             self.outcome = Outcome.CANCELLED
 
-    def finish(self, folder: Path, scores: tuple[float, ...] = SCORES) -> None:
+    def finish(self, folder: Path, scores: tuple[float, ...] = SCORES, warnings: tuple[str, ...] = ()) -> None:
         """End with a result, which goes through the files that the worker writes."""
-        save_result(result_for(self.volume, scores), self.volume, folder)
+        folder.mkdir(exist_ok=True)
+        save_result(result_for(self.volume, scores, warnings), self.volume, folder)
         self.result, self.record = load_result(folder)
         self.outcome = Outcome.FINISHED
 
@@ -87,24 +92,13 @@ class FakeRun:
 def write_card(folder: Path, default_threshold: float = 0.5) -> Path:
     """What of a folder of weights is read without PyTorch."""
     folder.mkdir(parents=True, exist_ok=True)
-    card = {"operating_table": POINTS, "default_threshold": default_threshold}
+    card = {
+        "name": "Test network",
+        "version": "2.1",
+        "default_threshold": default_threshold,
+        "operating_table": POINTS,
+        "metrics": {"validation": "twelve test scans"},
+    }
     for name in ("classification.json", "segmentation.json"):
         (folder / name).write_text(json.dumps(card), encoding="utf-8")
     return folder
-
-
-def points_shown(nodes: Any) -> list[str]:
-    """Labels of the visible points."""
-    node = nodes.candidates
-    return [
-        node.GetNthControlPointLabel(n)
-        for n in range(node.GetNumberOfControlPoints())
-        if node.GetNthControlPointVisibility(n)
-    ]
-
-
-def segments_shown(nodes: Any) -> list[str]:
-    """Ids of the visible segments."""
-    segmentation, display = nodes.segmentation.GetSegmentation(), nodes.segmentation.GetDisplayNode()
-    ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
-    return [name for name in ids if display.GetSegmentVisibility(name)]

@@ -75,3 +75,17 @@ def test_detection_runs_in_a_child_process_and_ends_in_the_scene(
     finally:
         module.widget.cleanup()
         slicer.mrmlScene.Clear()
+
+
+def test_the_modules_own_self_test_passes() -> None:
+    """With the shipped weights. What it does is for Slicer to repeat on the user's machine."""
+    module = load_module(MODULE_FILE)
+    test = module.python.LungNoduleCADTest()
+    names = [name for name in dir(test) if name.startswith("test_")]
+    said: list[str] = []
+    test.delayDisplay = said.append
+    test.runTest()
+    assert sorted(said) == [f"{name}: passed" for name in sorted(names)]
+    assert len(names) >= 5
+    module.close()
+    slicer.mrmlScene.Clear()

@@ -6,6 +6,6 @@ Base/Python of a Slicer source tree), Slicer's own ScriptedLoadableModule, param
 the place of theirs, so that the same tests run on both.
 """
 
-from .loading import Module, load_module
+from .loading import Module, enter_module, leave_module, load_module, start_application
 
-__all__ = ["Module", "load_module"]
+__all__ = ["Module", "enter_module", "leave_module", "load_module", "start_application"]

@@ -1,13 +1,16 @@
-"""Doubles of `slicer.app`, `slicer.modules`, `SampleData` and, where Slicer's own are not at hand, of `slicer.i18n`."""
+"""Doubles of `slicer.app`, `SampleData` and, where Slicer's own are not at hand, of `slicer.i18n`."""
 
 from __future__ import annotations
 
+import tempfile
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Signal
+from vtkmodules.vtkRenderingUI import vtkGenericRenderWindowInteractor
 
 
 class ModuleManager(QtCore.QObject):
@@ -19,8 +22,52 @@ class ModuleManager(QtCore.QObject):
         return bool(getattr(self, signal.partition("(")[0]).disconnect(slot))
 
 
+class SliceView:
+    """qMRMLSliceView."""
+
+    def __init__(self) -> None:
+        self._interactor = vtkGenericRenderWindowInteractor()
+
+    def interactor(self) -> Any:
+        return self._interactor
+
+
+class SliceWidget:
+    """qMRMLSliceWidget."""
+
+    def __init__(self, slice_node: Any) -> None:
+        self._node, self._view = slice_node, SliceView()
+
+    def sliceView(self) -> SliceView:
+        return self._view
+
+    def mrmlSliceNode(self) -> Any:
+        return self._node
+
+
+class LayoutManager(QtCore.QObject):
+    """qSlicerLayoutManager. The views of a layout are those of the slice nodes that a test hands to `show`."""
+
+    layoutChanged = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._widgets: dict[str, SliceWidget] = {}
+
+    def show(self, slice_nodes: Sequence[Any]) -> None:
+        self._widgets = {node.GetLayoutName(): SliceWidget(node) for node in slice_nodes}
+        self.layoutChanged.emit(len(self._widgets))
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(self._widgets)
+
+    def sliceWidget(self, name: str) -> SliceWidget | None:
+        return self._widgets.get(name)
+
+
 class Application(QtCore.QObject):
-    """qSlicerApplication in testing mode: no dialogs, messages are logged instead."""
+    """qSlicerApplication in testing mode: no dialogs, messages are logged instead. What it does not offer to Python,
+    such as `mainWindow`, is not here either."""
 
     startupCompleted = Signal()
     aboutToQuit = Signal()
@@ -29,7 +76,11 @@ class Application(QtCore.QObject):
 
     def __init__(self, application_logic: Any) -> None:
         super().__init__()
-        self._logic, self._manager = application_logic, ModuleManager()
+        self._logic, self._manager, self._layout = application_logic, ModuleManager(), LayoutManager()
+        self._folder = tempfile.TemporaryDirectory(prefix="LungNoduleCAD-settings-")
+        self._settings = QtCore.QSettings(
+            str(Path(self._folder.name) / "Slicer.ini"), QtCore.QSettings.Format.IniFormat
+        )
         self.cursors = 0
 
     def applicationLogic(self) -> Any:
@@ -41,16 +92,16 @@ class Application(QtCore.QObject):
     def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()
 
-    def settings(self) -> QtCore.QSettings:
-        return QtCore.QSettings()
+    def layoutManager(self) -> LayoutManager:
+        return self._layout
 
-    userSettings = settings
+    def userSettings(self) -> QtCore.QSettings:
+        return self._settings
+
+    settings = userSettings
 
     def testingEnabled(self) -> bool:
         return True
-
-    def mainWindow(self) -> None:
-        return None
 
     def topLevelWidgets(self) -> list[QtWidgets.QWidget]:
         return []
@@ -72,19 +123,40 @@ class SampleDataLogic:
     """SampleData.SampleDataLogic, as far as registering goes."""
 
     registered: list[dict[str, Any]] = []  # noqa: RUF012 - a double of Slicer's registry, which is global too
-    KNOWN = frozenset(
-        {
-            *("category", "sampleName", "uris", "fileNames", "nodeNames", "customDownloader", "thumbnailFileName"),
-            *("loadFiles", "loadFileTypes", "loadFileProperties", "checksums", "sampleDescription"),
-        }
-    )
+    categories: dict[str, str] = {}  # noqa: RUF012
 
-    @classmethod
-    def registerCustomSampleDataSource(cls, **entry: Any) -> None:
-        unknown = set(entry) - cls.KNOWN
-        if unknown:
-            raise TypeError(f"registerCustomSampleDataSource() got an unexpected keyword argument {unknown.pop()!r}")
-        cls.registered.append(entry)
+    @staticmethod
+    def registerCustomSampleDataCategory(category: str, title: str) -> None:
+        SampleDataLogic.categories[category] = title
+
+    @staticmethod
+    def registerCustomSampleDataSource(
+        category: str = "Custom",
+        sampleName: str | None = None,
+        uris: Any = None,
+        fileNames: Any = None,
+        nodeNames: Any = None,
+        customDownloader: Any = None,
+        thumbnailFileName: Any = None,
+        loadFileTypes: Any = None,
+        loadFiles: Any = None,
+        loadFileProperties: Any = None,
+        checksums: Any = None,
+    ) -> None:
+        if not isinstance(uris, str):
+            raise TypeError(f"object of type {type(uris).__name__} has no len()")  # as the real one fails without any
+        SampleDataLogic.registered.append(
+            {
+                "category": category,
+                "sampleName": sampleName,
+                "uris": uris,
+                "fileNames": fileNames,
+                "nodeNames": nodeNames,
+                "customDownloader": customDownloader,
+                "checksums": checksums,
+                "thumbnailFileName": thumbnailFileName,
+            }
+        )
 
 
 def sample_data_module() -> types.ModuleType:

@@ -36,6 +36,12 @@ class Module:
         """Let Qt do what waits."""
         QtWidgets.QApplication.processEvents()
 
+    def close(self) -> None:
+        """End the module, as the application does at its own end."""
+        self.widget.cleanup()
+        self.holder.deleteLater()
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+
 
 def load_module(path: Path, **logic_parts: Any) -> Module:
     """Start the application, once a process, and load a module with a new panel.
@@ -43,22 +49,42 @@ def load_module(path: Path, **logic_parts: Any) -> Module:
     :param path: of the module's file.
     :param logic_parts: for the constructor of its logic.
     """
-    slicer_python = os.environ.get("SLICER_PY")
-    if not isinstance(getattr(slicer, "app", None), application.Application):
-        _start([path.parent, *([Path(slicer_python)] if slicer_python else [])], slicer_python)
+    start_application(path.parent)
     name = path.stem
     python = importlib.import_module(name)
     parent = types.SimpleNamespace(path=str(path), icon=None)
     instance = getattr(python, name)(parent)
     holder = widgets.qMRMLWidget()
     QtWidgets.QVBoxLayout(holder)
-    holder.isEntered = True
+    holder.isEntered = False
     entry = types.SimpleNamespace(path=str(path), instance=instance, widgetRepresentation=lambda: holder)
     setattr(slicer.modules, name.lower(), entry)
     panel = getattr(python, f"{name}Widget")(holder, getattr(python, f"{name}Logic")(**logic_parts))
     panel.setup()
     slicer.app.startupCompleted.emit()
     return Module(python, panel, holder)
+
+
+def start_application(module_folder: Path) -> None:
+    """Make `slicer.app`, `qt` and `ctk` what they are in Slicer, once a process.
+
+    :param module_folder: its sources get PythonQt's manners.
+    """
+    slicer_python = os.environ.get("SLICER_PY")
+    if not isinstance(getattr(slicer, "app", None), application.Application):
+        _start([module_folder, *([Path(slicer_python)] if slicer_python else [])], slicer_python)
+
+
+def enter_module(module: Module) -> None:
+    """Open the module."""
+    module.holder.isEntered = True
+    module.widget.enter()
+
+
+def leave_module(module: Module) -> None:
+    """Open another module."""
+    module.holder.isEntered = False
+    module.widget.exit()
 
 
 def _start(folders: list[Path], slicer_python: str | None) -> None:

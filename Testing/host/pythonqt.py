@@ -1,7 +1,8 @@
 """PythonQt's manners on PySide6: properties are attributes, setters exist, and `obj.connect("signal(...)", f)` works.
 
 PySide6's `true_property` feature makes properties attributes but hides the setters, and it is chosen for each importing
-module. So the sources of the module under test are compiled with two kinds of calls redirected.
+module. So the sources of the module under test are compiled with two kinds of calls redirected, and with every
+assignment to an attribute checked.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 import shibokensupport.feature as feature
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
+_spec_from_file_location = importlib.util.spec_from_file_location
 TRUE_PROPERTY = 2
-CONNECT, CALL_SETTER = "__pythonqt_connect__", "__pythonqt_call_setter__"
+CONNECT, CALL_SETTER, OWNER = "__pythonqt_connect__", "__pythonqt_call_setter__", "__pythonqt_owner__"
 
 
 def connect(sender: Any, signal: str, slot: Any) -> Any:
@@ -38,6 +40,14 @@ def call_setter(target: Any, name: str, *arguments: Any, **named: Any) -> Any:
     return getattr(target, name)(*arguments, **named)
 
 
+def owner(target: Any, name: str) -> Any:
+    """The target of `target.name = ...`. PythonQt refuses what is no property; PySide6 would take it for something of
+    Python's, and a misspelt property would never be missed."""
+    if isinstance(target, QtCore.QObject) and name != "name" and target.metaObject().indexOfProperty(name) < 0:
+        raise AttributeError(f"{type(target).__name__} has no property {name!r}")
+    return target
+
+
 class _Redirect(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
@@ -49,6 +59,13 @@ class _Redirect(ast.NodeTransformer):
             return self._call(node, CONNECT, [method.value, *node.args])
         if method.attr.startswith("set") and method.attr[3:4].isupper():
             return self._call(node, CALL_SETTER, [method.value, ast.Constant(method.attr), *node.args])
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.ctx, ast.Store):
+            call = ast.Call(ast.Name(OWNER, ast.Load()), [node.value, ast.Constant(node.attr)], [])
+            node.value = ast.copy_location(call, node)
         return node
 
     def _call(self, node: ast.Call, function: str, arguments: list[ast.expr]) -> ast.Call:
@@ -66,7 +83,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        module.__dict__.update({CONNECT: connect, CALL_SETTER: call_setter})
+        module.__dict__.update({CONNECT: connect, CALL_SETTER: call_setter, OWNER: owner})
         feature.set_selection(TRUE_PROPERTY, module.__name__)
         super().exec_module(module)
 
@@ -77,10 +94,15 @@ class PythonQtFinder(importlib.abc.MetaPathFinder):
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = [folder.resolve() for folder in folders]
 
+    def spec_from_file_location(self, name: str, location: Any = None, **options: Any) -> Any:
+        if location is not None and self._is_ours(Path(location)):
+            options.setdefault("loader", _Loader(name, str(location)))
+        return _spec_from_file_location(name, location, **options)
+
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
         tail = name.rpartition(".")[2]
         for folder in map(Path, path or self._folders):
-            if not any(folder.resolve().is_relative_to(root) for root in self._folders):
+            if not self._is_ours(folder):
                 continue
             package, module = folder / tail / "__init__.py", folder / f"{tail}.py"
             if package.exists():
@@ -91,6 +113,9 @@ class PythonQtFinder(importlib.abc.MetaPathFinder):
             if module.exists():
                 return importlib.util.spec_from_file_location(name, module, loader=_Loader(name, str(module)))
         return None
+
+    def _is_ours(self, path: Path) -> bool:
+        return any(path.resolve().is_relative_to(root) for root in self._folders)
 
 
 def qt_module(custom_widgets: Sequence[type]) -> types.ModuleType:
@@ -116,7 +141,9 @@ def install(folders: Sequence[Path], qt: types.ModuleType, ctk: types.ModuleType
     QtCore.QObject.name = property(lambda o: o.objectName(), lambda o, name: o.setObjectName(name))  # type: ignore[attr-defined]
     _choose_first_feature("slicer.util")
     sys.modules.update(qt=qt, ctk=ctk)
-    sys.meta_path.insert(0, PythonQtFinder(folders))
+    finder = PythonQtFinder(folders)
+    sys.meta_path.insert(0, finder)
+    importlib.util.spec_from_file_location = finder.spec_from_file_location  # how Slicer reloads a module
 
 
 def _choose_first_feature(module_name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -121,8 +122,25 @@ class ctkPathLineEdit(_Strict, QtWidgets.QWidget):
         browse.setText("\u2026")
         row.addWidget(browse)
 
+    def addCurrentPathToHistory(self) -> None:
+        path, history = self._edit.currentText(), self._history()
+        if path:
+            slicer.app.userSettings().setValue(self.property("settingKey"), [path, *(p for p in history if p != path)])
+            self._retrieve_history()
+
+    def _history(self) -> list[str]:
+        stored = slicer.app.userSettings().value(self.property("settingKey")) or []
+        return [stored] if isinstance(stored, str) else stored
+
+    def _retrieve_history(self) -> None:
+        """Like the real one, it shows the last path of the history when it has none of its own."""
+        path, history = self._edit.currentText(), self._history()
+        self._edit.clear()
+        self._edit.addItems(history)
+        self._edit.setEditText(path or next(iter(history), ""))
+
     currentPath = Property(str, lambda self: self._edit.currentText(), lambda self, path: self._edit.setEditText(path))
-    settingKey = _property(str, "settingKey", "")
+    settingKey = _property(str, "settingKey", "", after="_retrieve_history")
     filters = _property(int, "filters", 0)
 
 
@@ -155,7 +173,6 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
         row.addWidget(self._box)
         self._nodes: list[Any] = []
         self._node: Any = None
-        self._tags: list[int] = []
         self._box.activated.connect(lambda index: self.setCurrentNode(([None] * self.noneEnabled + self._nodes)[index]))
 
     nodeTypes = _property("QStringList", "nodeTypes", [])
@@ -168,8 +185,9 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
 
     def setMRMLScene(self, scene: Any) -> None:
         super().setMRMLScene(scene)
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent):
-            self._tags.append(scene.AddObserver(event, lambda caller, name: self._update()))
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent)
+        tags = [scene.AddObserver(event, lambda caller, name: self._update()) for event in events]
+        self.destroyed.connect(lambda: [scene.RemoveObserver(tag) for tag in tags])
         self._update()
 
     def currentNode(self) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Background(Generic[T]):
@@ -22,6 +23,6 @@ class Background(Generic[T]):
         """Whether the function has returned or failed."""
         return not self._thread.is_alive()
 
-    def answer(self, otherwise: T) -> T:
+    def answer(self, otherwise: D) -> T | D:
         """What the function returned, or `otherwise` while it runs and when it failed."""
         return self._answer[0] if self._answer else otherwise

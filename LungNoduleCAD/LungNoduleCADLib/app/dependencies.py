@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,13 @@ def ensure_dependencies(requirements_file: Path | str) -> None:
 
     :raises DependencyError: when something is still missing afterwards, with the reason.
     """
-    if is_torch_missing():
-        _install_torch()
-    if missing := missing_requirements(requirements_file):
-        _install(missing)
+    try:
+        if is_torch_missing():
+            _install_torch()
+        if missing := missing_requirements(requirements_file):
+            _install(missing)
+    except subprocess.CalledProcessError:  # pip failed: no network, no space, no right to write
+        logging.exception("pip failed")
     importlib.invalidate_caches()
     still_missing = ["torch"] * is_torch_missing() + missing_requirements(requirements_file)
     if still_missing:

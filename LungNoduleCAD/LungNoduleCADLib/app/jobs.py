@@ -19,12 +19,14 @@ class DetectionRequest:
     :param device: as `detection.devices.choose_device` takes it.
     :param weights: folder of weights and cards; None takes the shipped ones.
     :param outputs: folder for the report files (tables, masks, overview); None writes none.
+    :param warnings_overridden: whether the user was warned by the input check and goes on; the result says so.
     :param metadata: what the scene knows of the volume; `source` names it in messages.
     """
 
     device: str = "auto"
     weights: str | None = None
     outputs: str | None = None
+    warnings_overridden: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def is_valid(self) -> tuple[bool, str]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..findings import Candidate, DetectionResult, Measurements, VoxelMask
+from ..findings import DetectionResult, VoxelMask
+from ..report.record import candidate_from_json
 from ..report.tables import write_findings_json
 from ..volume import Volume
 
 FINDINGS_FILE = "findings.json"
 MASKS_FILE = "masks.npz"
-MEASURES = ("diameter_mm", "long_axis_mm", "short_axis_mm", "volume_mm3", "mean_hu", "min_hu", "max_hu")
 
 
 def save_result(result: DetectionResult, volume: Volume, folder: Path) -> None:
@@ -49,7 +48,9 @@ def load_result(folder: Path) -> tuple[DetectionResult, str]:
         VoxelMask((int(start[0]), int(start[1]), int(start[2])), voxels.reshape(tuple(shape)))
         for start, shape, voxels in zip(starts, shapes, np.split(bits, np.cumsum(sizes)[:-1]), strict=False)
     ]
-    candidates = tuple(_candidate(entry, mask) for entry, mask in zip(content["candidates"], masks, strict=True))
+    candidates = tuple(
+        candidate_from_json(entry, mask) for entry, mask in zip(content["candidates"], masks, strict=True)
+    )
     result = DetectionResult(
         candidates=candidates,
         threshold=float(content["threshold"]),
@@ -61,17 +62,3 @@ def load_result(folder: Path) -> tuple[DetectionResult, str]:
         warnings=tuple(content["warnings"]),
     )
     return result, text
-
-
-def _candidate(entry: dict[str, Any], mask: VoxelMask) -> Candidate:
-    # JSON has no NaN: what could not be measured was written as null.
-    numbers = {name: float("nan") if entry[name] is None else float(entry[name]) for name in MEASURES}
-    x, y, z = (float(v) for v in entry["center_lps"])
-    return Candidate(
-        id=int(entry["id"]),
-        center_lps=(x, y, z),
-        score=float(entry["score"]),
-        malignancy=entry["malignancy"],
-        mask=mask,
-        measurements=Measurements(**numbers, density=entry["density"]),
-    )

@@ -9,6 +9,7 @@ class State(Enum):
     """What the module is doing, or waiting for."""
 
     NO_INPUT = "no input"
+    CHECKING = "checking the input"
     REFUSED = "input refused"
     READY = "ready"
     RUNNING = "running"

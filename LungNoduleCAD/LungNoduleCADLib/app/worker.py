@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 USER_ERROR = 2
 SHORTEST_INTERVAL_S = 0.1
+OVERRIDDEN = "The reader was warned of this before the search, and overrode the warning."
 
 DetectorLoader = Callable[[Job], "Detector"]
 
@@ -68,6 +69,8 @@ def run(job: Job, progress: Callable[[str, float], None], loader: DetectorLoader
     image = read_volume(job.volume)
     volume = Volume(image.voxels, image.ijk_to_lps, {**image.metadata, **job.request.metadata})
     warnings = [finding.message for finding in check_quality(volume) if finding.severity == "warning"]
+    if warnings and job.request.warnings_overridden:
+        warnings.append(OVERRIDDEN)
     progress("reading", 0.5)
     detector = loader(job)
     result = detector.detect(volume, control=RunControl(progress), warnings=warnings)

@@ -16,15 +16,19 @@ from ...findings import DetectionResult
 from ...resources import resource_path
 from ...scene.detections import (
     DetectionNodes,
+    PreparedDetection,
     add_detection,
+    batch,
     find_detection,
-    jump_to,
+    prepare_detection,
     read_record,
+    release_segments,
     remove_detection,
     show_candidates,
 )
 from ...scene.volumes import volume_from_node
 from ...volume import Volume
+from ..background import Background
 from ..candidates import CandidateRow, candidate_rows
 from ..dependencies import ensure_dependencies
 from ..jobs import DetectionRequest
@@ -32,9 +36,12 @@ from ..operating_table import OperatingTable, read_operating_table
 from ..progress import Progress
 from ..run import DetectionRun, Outcome
 from ..verdict import InputVerdict, check_input
+from .comparing import ReferenceLogic
+from .viewing import ViewingLogic
 
 MODELS = resource_path("Models")
 POLL_MS = 100
+NOT_ADDED = "The results could not be put into the scene; the Python console shows why. Please report this."
 
 
 class Run(Protocol):
@@ -61,7 +68,7 @@ class RunListener(Protocol):
         """Once: the results are in the scene, or here is why there are none."""
 
 
-class DetectionLogic:
+class DetectionLogic(ViewingLogic, ReferenceLogic):
     """The methods of the module's logic class.
 
     :param makeRun: makes a run of a volume and a request.
@@ -76,8 +83,13 @@ class DetectionLogic:
         self.listener: RunListener | None = None
         self._makeRun, self._installer = makeRun, installer
         self._run: Run | None = None
-        self._runVolume: Any = None
+        self._runVolumeNode: Any = None
+        self._runVolume: Volume | None = None
         self._runTable: OperatingTable | None = None
+        self._runPreparation: Background[PreparedDetection] | None = None
+        self._isRunCancelled = False
+        self._lastOutcome, self._lastError = Outcome.CANCELLED, ""
+        self._readRecord: tuple[Any, dict[str, Any]] | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.poll)
@@ -117,9 +129,10 @@ class DetectionLogic:
             raise InputError(reason)
         name = volumeNode.GetName()
         metadata = {"source": name, "series_description": name, "series_uid": "", **request.metadata}
-        run = self._makeRun(volume_from_node(volumeNode), replace(request, metadata=metadata))
+        volume = volume_from_node(volumeNode)
+        run = self._makeRun(volume, replace(request, metadata=metadata))
         run.start()
-        self._run, self._runVolume = run, volumeNode
+        self._run, self._runVolumeNode, self._runVolume, self._isRunCancelled = run, volumeNode, volume, False
         self._runTable = read_operating_table(request.weights or MODELS)
         self._timer.start()
 
@@ -129,6 +142,7 @@ class DetectionLogic:
         :param wait: return when it has happened.
         """
         if self._run is not None:
+            self._isRunCancelled = True
             self._run.cancel(wait)
             if wait:
                 self.poll()
@@ -139,15 +153,14 @@ class DetectionLogic:
         :raises LungNoduleCADError: when there is no result.
         """
         self.startDetection(volumeNode, request)
-        run = self._run
         while self.isRunning:
             slicer.app.processEvents()
             self.poll()
             qt.QThread.msleep(20)
-        if run is not None and run.outcome is Outcome.FAILED:
-            raise LungNoduleCADError(run.error)
+        if self._lastOutcome is Outcome.FAILED:
+            raise LungNoduleCADError(self._lastError)
         nodes = self.detection(volumeNode)
-        if run is None or run.outcome is Outcome.CANCELLED or nodes is None:
+        if self._lastOutcome is Outcome.CANCELLED or nodes is None:
             raise LungNoduleCADError("The detection was cancelled; the scene is as it was.")
         return nodes
 
@@ -155,29 +168,44 @@ class DetectionLogic:
         """Called by a timer while a run is on: passes on its progress, or its end."""
         if self._run is None:
             return
-        run, volumeNode = self._run, self._runVolume
-        progress = run.poll()
-        if run.outcome is None:
+        run, progress = self._run, self._run.poll()
+        outcome = self._settledOutcome(run)
+        if outcome is None:
             if self.listener is not None:
                 self.listener.onProgress(progress)
             return
         self._timer.stop()
-        self._run = self._runVolume = None
-        outcome = run.outcome
-        if outcome is Outcome.FINISHED and not slicer.mrmlScene.IsNodePresent(volumeNode):
-            outcome = Outcome.CANCELLED  # results of a closed scene have no place
+        volumeNode, preparation = self._runVolumeNode, self._runPreparation
+        self._run = self._runVolumeNode = self._runVolume = self._runPreparation = None
+        self._lastOutcome, self._lastError = outcome, run.error
         if outcome is Outcome.FINISHED:
-            self._addResult(run, volumeNode)
+            prepared = preparation.answer(None) if preparation is not None else None
+            if prepared is not None:
+                self._addResult(prepared, volumeNode)
+            else:
+                self._lastOutcome, self._lastError = Outcome.FAILED, NOT_ADDED
         if run.details:
             logging.error("%s\n%s", run.error, run.details)
         if self.listener is not None:
-            self.listener.onRunEnded(outcome, run.error, run.details)
+            self.listener.onRunEnded(self._lastOutcome, self._lastError, run.details)
 
-    def _addResult(self, run: Run, volumeNode: Any) -> None:
+    def _settledOutcome(self, run: Run) -> Outcome | None:
+        """How a run ended; None while it works, and while its results are made ready for the scene in a thread."""
+        if run.outcome is not Outcome.FINISHED:
+            return run.outcome
+        if self._isRunCancelled or not slicer.mrmlScene.IsNodePresent(self._runVolumeNode):
+            return Outcome.CANCELLED  # results of a closed scene have no place
+        if self._runPreparation is None:
+            result, volume = run.result, self._runVolume
+            assert result is not None and volume is not None
+            table = self._runTable.to_json() if self._runTable is not None else None
+            self._runPreparation = Background(lambda: prepare_detection(result, volume, run.record, table))
+        return run.outcome if self._runPreparation.is_done else None
+
+    def _addResult(self, prepared: PreparedDetection, volumeNode: Any) -> None:
         former = self.detection(volumeNode)
-        table = self._runTable.to_json() if self._runTable is not None else None
-        assert run.result is not None
-        add_detection(slicer.mrmlScene, run.result, volume_from_node(volumeNode), volumeNode, run.record, table)
+        with batch(slicer.mrmlScene):
+            self.startReview(add_detection(slicer.mrmlScene, prepared, volumeNode))
         if former is not None:
             remove_detection(slicer.mrmlScene, former)
 
@@ -188,13 +216,17 @@ class DetectionLogic:
 
     def candidates(self, nodes: DetectionNodes | None) -> list[CandidateRow]:
         """The candidates of a detection, best first."""
-        return candidate_rows(read_record(nodes.record)["findings"]) if nodes is not None else []
+        return candidate_rows(self._record(nodes)["findings"]) if nodes is not None else []
+
+    def warnings(self, nodes: DetectionNodes | None) -> tuple[str, ...]:
+        """What the reader of a detection must know."""
+        return tuple(self._record(nodes)["findings"]["warnings"]) if nodes is not None else ()
 
     def operatingTable(self, nodes: DetectionNodes | None, weights: str | None = None) -> OperatingTable | None:
         """What to expect at a threshold: of the weights that made a detection, or that would make the next."""
         if nodes is None:
             return read_operating_table(weights or MODELS)
-        content = read_record(nodes.record)["operating_table"]
+        content = self._record(nodes)["operating_table"]
         return OperatingTable.from_json(content) if content is not None else None
 
     def showCandidates(self, nodes: DetectionNodes | None, shown: Mapping[str, bool]) -> None:
@@ -202,8 +234,16 @@ class DetectionLogic:
         if nodes is not None:
             show_candidates(nodes, shown)
 
-    def jumpTo(self, nodes: DetectionNodes | None, label: str) -> bool:
-        """Centre all slice views on a candidate; False when its point is not there."""
-        if nodes is None or nodes.candidates is None:
-            return False
-        return jump_to(slicer.mrmlScene, nodes.candidates, label)
+    def releaseSegments(self, node: Any = None) -> None:
+        """Before a detection leaves the scene: empty its segments, so that Slicer removes them at once.
+
+        :param node: what is about to leave; None for the whole scene.
+        """
+        release_segments(slicer.mrmlScene, node)
+
+    def _record(self, nodes: DetectionNodes) -> dict[str, Any]:
+        """A detection's record, which is read once: it is long."""
+        key = (nodes.record, nodes.record.GetMTime())
+        if self._readRecord is None or self._readRecord[0] != key:
+            self._readRecord = (key, read_record(nodes.record))
+        return self._readRecord[1]

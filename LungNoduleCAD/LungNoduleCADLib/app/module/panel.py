@@ -1,4 +1,4 @@
-"""The module's panel: what its widgets show, and what they ask of the logic."""
+"""The module's panel: input, settings and the run. The candidates have a part of their own."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import LungNoduleCADError
-from ...scene.detections import DetectionNodes
 from ..background import Background
-from ..candidates import CandidateRow, shown_at
 from ..devices import DeviceChoice, list_devices
 from ..jobs import DetectionRequest
-from ..operating_table import OperatingTable
+from ..operating_table import card_title
 from ..progress import Progress
 from ..run import Outcome
 from ..states import State
 from ..verdict import InputVerdict
-from .candidate_view import CandidateView
-from .logic import POLL_MS, DetectionLogic
-from .texts import counts_text, device_text, error_html, expectation_text, progress_text, verdict_html
+from .candidates_panel import CandidatesPanel
+from .input_check import InputCheck
+from .logic import MODELS, POLL_MS, DetectionLogic
+from .texts import BAD, device_text, error_html, line_html, progress_text, verdict_html
+
+SURE_DEVICES = [DeviceChoice("auto"), DeviceChoice("cpu")]
 
 
 class DetectionPanel:
     """Drives the widgets of `LungNoduleCAD.ui`; the module's widget tells it the scene's volume and threshold.
 
-    :param ui: the widgets, by name.
+    :param ui: the widgets, by name. :param widget: the one that holds them all.
     :param setThreshold: takes the user's wish for another threshold; `show` brings it back.
     :param findDevices: asks the driver for its GPUs, in a thread.
     """
@@ -37,38 +38,51 @@ class DetectionPanel:
     def __init__(
         self,
         ui: Any,
+        widget: Any,
         logic: DetectionLogic,
         setThreshold: Callable[[float], None],
         findDevices: Callable[[], list[DeviceChoice]] = list_devices,
     ) -> None:
-        self.ui, self._logic, self._setThreshold = ui, logic, setThreshold
+        self.ui, self._logic, self._findDevices = ui, logic, findDevices
         self.state = State.NO_INPUT
         self._message = self._details = ""
         self._volume: Any = None
         self._threshold = 1.0
-        self._verdict = InputVerdict()
-        self._nodes: DetectionNodes | None = None
-        self._rows: list[CandidateRow] = []
-        self._shown: dict[str, bool] = {}
-        self._table: OperatingTable | None = None
-        self._view = CandidateView(ui.candidatesTable, self.onCandidateSelected)
+        self._nodes: Any = None
+        self._verdict: InputVerdict | None = InputVerdict()
+        self._check = InputCheck(self.onInputChecked)
+        self.candidates = CandidatesPanel(ui, widget, logic, setThreshold)
         for pathEdit in (ui.weightsPathLineEdit, ui.outputPathLineEdit):
             pathEdit.filters = ctk.ctkPathLineEdit.Dirs
+            # It takes the last path of its history by itself: nobody should use other weights, or write, unawares.
+            pathEdit.currentPath = ""
         ui.detectButton.clicked.connect(self.onDetectButton)
-        ui.presetButton.clicked.connect(self.onPresetButton)
+        ui.overrideCheckBox.clicked.connect(self.onOverrideClicked)
         ui.weightsPathLineEdit.currentPathChanged.connect(self.onWeightsChanged)
         logic.listener = self
-        self._setDevices([DeviceChoice("auto"), DeviceChoice("cpu")])
-        self._devices = Background(findDevices)
+        self._setDevices(SURE_DEVICES)
+        self._devices: Background[list[DeviceChoice]] | None = None
         self._devicesTimer = qt.QTimer()
         self._devicesTimer.setInterval(POLL_MS)
         self._devicesTimer.timeout.connect(self.onDevicesTimer)
-        self._devicesTimer.start()
-        self.updateGui()
+        self.refresh(None)
+
+    def enter(self) -> None:
+        """Called when the module is shown: the GPUs' free memory is asked for anew."""
+        self.candidates.enter()
+        if self._devices is None:
+            self._devices = Background(self._findDevices)
+            self._devicesTimer.start()
+
+    def exit(self) -> None:
+        """Called when another module is shown. A run goes on."""
+        self.candidates.exit()
 
     def close(self) -> None:
         """End the run and let go of the logic; the panel is not used again."""
         self._devicesTimer.stop()
+        self._check.close()
+        self.candidates.close()
         self._logic.listener = None
         self._logic.cancelDetection(wait=True)
 
@@ -77,32 +91,26 @@ class DetectionPanel:
         """Follow the scene's parameters: a new volume is checked, a new threshold only shows and hides."""
         self._threshold = threshold
         if volume is not self._volume:
+            self.ui.overrideCheckBox.checked = False
             self.refresh(volume)
         else:
-            self._applyThreshold()
+            self.candidates.setThreshold(threshold)
 
     def refresh(self, volume: Any) -> None:
         """Look anew at a volume, or none, and at what was detected in it."""
         self._volume = volume
-        self._verdict = self._logic.checkInput(volume) if volume is not None else InputVerdict()
+        self._verdict = self._check.verdict(volume) if volume is not None else InputVerdict()
         self._nodes = self._logic.detection(volume)
-        self._rows = self._logic.candidates(self._nodes)
-        self._table = self._logic.operatingTable(self._nodes, self._weights())
-        self._view.setRows(self._rows)
+        table = self._logic.operatingTable(self._nodes, self._weights())
+        self.candidates.show(volume, self._nodes, table, self._threshold)
         if not self.state.is_busy:
             self.state, self._message = self._idleState(), ""
-        self._applyThreshold()
+        self.updateGui()
 
     def isOutdated(self) -> bool:
-        """Whether the volume, or what was detected in it, has left the scene."""
-        nodes = [self._volume, self._nodes.record if self._nodes is not None else None]
-        return any(node is not None and not slicer.mrmlScene.IsNodePresent(node) for node in nodes)
-
-    def _applyThreshold(self) -> None:
-        self._shown = shown_at(self._rows, self._threshold)
-        self._logic.showCandidates(self._nodes, self._shown)
-        self._view.show(self._shown)
-        self.updateGui()
+        """Whether the volume has left the scene, or what was detected in it is not what is shown."""
+        isGone = self._volume is not None and not slicer.mrmlScene.IsNodePresent(self._volume)
+        return isGone or self._logic.detection(self._volume) != self._nodes
 
     # -- user actions --------------------------------------------------------------------------------------------
     def onDetectButton(self, checked: bool = False) -> None:
@@ -120,22 +128,27 @@ class DetectionPanel:
                 self._setState(State.FAILED, str(error))
         if self.state is State.FAILED:
             self._displayError()
+        for pathEdit in (self.ui.weightsPathLineEdit, self.ui.outputPathLineEdit):
+            pathEdit.addCurrentPathToHistory()
 
-    def onPresetButton(self, checked: bool = False) -> None:
-        """Take the threshold that the card recommends."""
-        if self._table is not None:
-            self._setThreshold(self._table.default_threshold)
-
-    def onCandidateSelected(self, label: str) -> None:
-        """Show a candidate in all slice views."""
-        self._logic.jumpTo(self._nodes, label)
+    def onOverrideClicked(self, checked: bool = False) -> None:
+        """The user has read the warnings and wants to go on, or not."""
+        self.updateGui()
 
     def onWeightsChanged(self, path: str) -> None:
         """Other weights have another operating table."""
-        self._table = self._logic.operatingTable(self._nodes, self._weights())
+        self.candidates.setTable(self._logic.operatingTable(self._nodes, self._weights()))
         self.updateGui()
 
     # -- what comes by itself --------------------------------------------------------------------------------------
+    def onInputChecked(self) -> None:
+        """Called when the check of the volume is through."""
+        if self._volume is not None:
+            self._verdict = self._check.verdict(self._volume)
+            if self.state is State.CHECKING:
+                self.state = self._idleState()
+            self.updateGui()
+
     def onProgress(self, progress: Progress) -> None:
         """Called by the logic while a run is on."""
         if self.state is State.RUNNING:
@@ -155,42 +168,49 @@ class DetectionPanel:
 
     def onDevicesTimer(self) -> None:
         """Called until the driver has said which GPUs there are."""
-        if self._devices.is_done:
+        if self._devices is not None and self._devices.is_done:
             self._devicesTimer.stop()
-            self._setDevices(self._devices.answer([DeviceChoice("auto"), DeviceChoice("cpu")]))
+            self._setDevices(self._devices.answer(SURE_DEVICES))
+            self._devices = None
 
     # -- appearance ------------------------------------------------------------------------------------------------
     def updateGui(self) -> None:
-        """The one place where the widgets follow the state."""
+        """The one place where the widgets of input and run follow the state."""
         state, ui, hasVolume = self.state, self.ui, self._volume is not None
+        warned = hasVolume and self._verdict is not None and self._verdict.accepted and bool(self._verdict.warnings)
+        mayDetect = state.can_detect and (not warned or ui.overrideCheckBox.checked)
         texts = {State.RUNNING: _("Cancel"), State.CANCELLING: _("Cancelling…")}
         tips = {
             State.NO_INPUT: _("Choose a chest CT first."),
+            State.CHECKING: _("The volume is being checked."),
             State.REFUSED: _("This volume cannot be searched: see the check above."),
             State.RUNNING: _("Stop the run; the scene stays as it is."),
         }
+        blocked = _("Read the warnings above and tick the box below them.")
         ui.detectButton.text = texts.get(state, _("Detect nodules"))
-        ui.detectButton.toolTip = tips.get(state, _("Search the volume for lung nodules."))
-        ui.detectButton.enabled = state.can_detect or state.can_cancel
+        ui.detectButton.toolTip = tips.get(state, _("Search the volume for lung nodules.") if mayDetect else blocked)
+        ui.detectButton.enabled = mayDetect or state.can_cancel
         ui.inputVolumeSelector.enabled = not state.is_busy
         ui.settingsCollapsibleButton.enabled = not state.is_busy
+        ui.settingsCollapsibleButton.text = _("Settings (other weights)") if self._weights() else _("Settings")
+        ui.overrideCheckBox.visible = warned
+        ui.overrideCheckBox.enabled = not state.is_busy
         ui.checkLabel.visible = hasVolume
         ui.verdictLabel.visible = hasVolume
         ui.verdictLabel.text = verdict_html(self._verdict)
+        ui.modelLabel.text = self._modelText()
         ui.progressBar.visible = state.is_busy
         ui.statusLabel.text = self._statusText()
         ui.statusLabel.visible = bool(self._statusText())
-        ui.candidatesCollapsibleButton.visible = self._nodes is not None
-        ui.candidatesTable.visible = bool(self._rows)
-        ui.presetButton.enabled = self._table is not None
-        expectation = self._table.at(self._threshold) if self._table is not None else None
-        ui.expectedLabel.text = expectation_text(expectation, self._table is not None)
-        ui.countsLabel.text = counts_text(sum(self._shown.values()), len(self._rows))
 
     def _statusText(self) -> str:
         if self.state is State.NO_INPUT:
             return _("Load a chest CT, or take one from the Sample Data module.")
         return error_html(self._message, self._details) if self.state is State.FAILED else self._message
+
+    def _modelText(self) -> str:
+        valid, reason = DetectionRequest(weights=self._weights()).is_valid()
+        return card_title(self._weights() or MODELS) if valid else line_html(BAD, "✕", reason)
 
     def _setState(self, state: State, message: str = "", details: str = "") -> None:
         self.state, self._message, self._details = state, message, details
@@ -200,6 +220,8 @@ class DetectionPanel:
     def _idleState(self) -> State:
         if self._volume is None:
             return State.NO_INPUT
+        if self._verdict is None:
+            return State.CHECKING
         if not self._verdict.accepted:
             return State.REFUSED
         return State.READY if self._nodes is None else State.FINISHED
@@ -221,4 +243,5 @@ class DetectionPanel:
 
     def _request(self) -> DetectionRequest:
         device = self.ui.deviceComboBox.itemData(self.ui.deviceComboBox.currentIndex)
-        return DetectionRequest(device or "auto", self._weights(), self.ui.outputPathLineEdit.currentPath or None)
+        outputs = self.ui.outputPathLineEdit.currentPath or None
+        return DetectionRequest(device or "auto", self._weights(), outputs, bool(self.ui.overrideCheckBox.checked))

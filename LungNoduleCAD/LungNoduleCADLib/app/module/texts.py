@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from slicer.i18n import tr as _
 
 from ..devices import DeviceChoice
-from ..operating_table import Expectation
+from ..operating_table import Expectation, OperatingTable
 from ..progress import Progress
 from ..verdict import InputVerdict
 
-GOOD, CAUTION, BAD = "#2e7d32", "#b26a00", "#c62828"
+GOOD, CAUTION, BAD = "#3c9a40", "#cf7a12", "#dc4c46"
+"""Told apart from black and from white."""
 LINES_OF_DETAILS = 4
 
 
@@ -40,18 +42,31 @@ def progress_text(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def verdict_html(verdict: InputVerdict) -> str:
-    """The input check, coloured by how bad it is."""
+def line_html(color: str, sign: str, text: str) -> str:
+    """A line with a sign before it, coloured where a colour is given."""
+    style = f' style="color:{color}"' if color else ""
+    return f"<span{style}><b>{sign}</b> {escape(text)}</span>"
+
+
+def verdict_html(verdict: InputVerdict | None) -> str:
+    """The input check, coloured by how bad it is; None while it is on."""
+    if verdict is None:
+        return _("Checking the volume…")
     if not verdict.accepted:
-        return _line(BAD, "✕", verdict.refusal)
-    lines = [_line(CAUTION, "!", message) for message in verdict.warnings]
-    lines += [_line("palette(text)", "i", f.message) for f in verdict.findings if f.severity != "warning"]
-    return "<br>".join(lines) if lines else _line(GOOD, "✓", _("Suitable for detection."))
+        return line_html(BAD, "✕", verdict.refusal)
+    lines = [line_html(CAUTION, "!", message) for message in verdict.warnings]
+    lines += [line_html("", "i", f.message) for f in verdict.findings if f.severity != "warning"]
+    return "<br>".join(lines) if lines else line_html(GOOD, "✓", _("Suitable for detection."))
+
+
+def warnings_html(warnings: Iterable[str]) -> str:
+    """What the reader of a result must know."""
+    return "<br>".join(line_html(CAUTION, "!", message) for message in warnings)
 
 
 def error_html(message: str, details: str) -> str:
     """A failed run, with the last of its details."""
-    lines = [_line(BAD, "✕", message)]
+    lines = [line_html(BAD, "✕", message)]
     lines += [f"<small><tt>{escape(line)}</tt></small>" for line in details.splitlines()[-LINES_OF_DETAILS:]]
     return "<br>".join(lines)
 
@@ -60,16 +75,34 @@ def expectation_text(expectation: Expectation | None, has_table: bool) -> str:
     """What to expect at the threshold, by the model card."""
     if expectation is None:
         return _("Not measured at this threshold.") if has_table else _("The weights come without an operating table.")
-    return _("{sensitivity} % of nodules, {fp} false positives a scan").format(
-        sensitivity=round(100 * expectation.sensitivity), fp=f"{expectation.fp_per_scan:.1f}"
-    )
+    bands = "; ".join(f"{group}: {100 * value:.0f} %" for group, value in expectation.bands.items())
+    found = _("{sensitivity} % of nodules").format(sensitivity=round(100 * expectation.sensitivity))
+    false = _("{fp} false positives a scan").format(fp=f"{expectation.fp_per_scan:.1f}")
+    return f"{found} ({bands}), {false}" if bands else f"{found}, {false}"
 
 
-def counts_text(shown: int, total: int) -> str:
-    """How many candidates the threshold lets through."""
+def expectation_tip(table: OperatingTable | None) -> str:
+    """Where these figures come from."""
+    if table is None or not table.validation:
+        return _("Measured on the evaluation data of the weights' card.")
+    return _("Measured by the weights' card: {validation}.").format(validation=table.validation)
+
+
+def preset_text(table: OperatingTable | None) -> str:
+    """The clinical preset with its threshold."""
+    if table is None:
+        return _("Clinical")
+    return _("Clinical {threshold}").format(threshold=f"{table.default_threshold:.2f}")
+
+
+def counts_text(shown: int, total: int, listed: int) -> str:
+    """How many candidates the threshold lets through, and how many of those the filter."""
     if total == 0:
         return _("No candidates were found.")
-    return _("{shown} of {total} candidates shown").format(shown=shown, total=total)
+    text = _("{shown} of {total} candidates shown").format(shown=shown, total=total)
+    if listed < shown:
+        text += " · " + _("{listed} in the table").format(listed=listed)
+    return text
 
 
 def device_text(device: DeviceChoice) -> str:
@@ -85,12 +118,56 @@ def device_text(device: DeviceChoice) -> str:
     )
 
 
+def density_names() -> dict[str, str]:
+    """Density types."""
+    return {
+        "solid": _("solid"),
+        "part-solid": _("part-solid"),
+        "ground-glass": _("ground-glass"),
+        "calcified": _("calcified"),
+        "fat": _("fat"),
+    }
+
+
+def status_names() -> dict[str, str]:
+    """What was decided about a candidate, or what a reference says of it."""
+    return {
+        "pending": _("to review"),
+        "accepted": _("accepted"),
+        "rejected": _("rejected"),
+        "added": _("added"),
+        "TP": _("true positive"),
+        "FP": _("false positive"),
+        "ignored": _("not counted"),
+    }
+
+
+def location_names() -> dict[str, str]:
+    """Side, and zone where it is known, as in 'right upper'."""
+    return {
+        "left": _("left"),
+        "left upper": _("left upper"),
+        "left middle": _("left middle"),
+        "left lower": _("left lower"),
+        "right": _("right"),
+        "right upper": _("right upper"),
+        "right middle": _("right middle"),
+        "right lower": _("right lower"),
+    }
+
+
+def plane_text(plane: str, field_mm: float) -> str:
+    """Below a picture of a plane."""
+    names = {"axial": _("Axial"), "coronal": _("Coronal"), "sagittal": _("Sagittal")}
+    return _("{plane}, {width} mm").format(plane=names[plane], width=round(field_mm))
+
+
+def slab_text(thickness_mm: float) -> str:
+    """A choice of slab."""
+    return _("MIP {thickness} mm").format(thickness=f"{thickness_mm:g}") if thickness_mm else _("Slices")
+
+
 def _time_left_text(seconds: float) -> str:
     if seconds < 55:
         return _("about {seconds} s left").format(seconds=max(5, 5 * round(seconds / 5)))
     return _("about {minutes} min left").format(minutes=max(1, round(seconds / 60)))
-
-
-def _line(color: str, sign: str, text: str) -> str:
-    style = "" if color.startswith("palette") else f' style="color:{color}"'
-    return f"<span{style}><b>{sign}</b> {escape(text)}</span>"
