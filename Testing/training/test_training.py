@@ -366,11 +366,13 @@ def test_the_cards_metrics_read_the_curve_at_each_number_of_false_positives(tmp_
     assert found["fp_per_scan_at_default"] == 1.0 and found["proposed_cubes"] == 0.9
 
 
-def test_default_threshold_is_the_highest_that_finds_enough(tmp_path: Path) -> None:
+def test_default_threshold_is_the_lowest_that_calls_little_healthy_lung_a_nodule(tmp_path: Path) -> None:
     data = marks(tmp_path)
     scores = np.where(data.is_hit(), 0.73, 0.2)
-    assert default_threshold(data, scores, sensitivity=0.9) == 0.73  # eighteen of twenty
-    assert default_threshold(data, scores) == 0.01  # the clinical share is out of reach
+    assert default_threshold(data, scores) == 0.21
+    scores[np.flatnonzero(data.is_false())[:4]] = 0.9  # four in two scans may stay
+    assert default_threshold(data, scores) == 0.21
+    assert default_threshold(data, scores, allowed=1) == 0.91
 
 
 def test_doubtful_regions_are_in_known_scans() -> None:
