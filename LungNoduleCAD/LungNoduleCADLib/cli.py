@@ -1,10 +1,12 @@
 """The command line: everything that needs no user interface.
 
     lungnodulecad detect INPUT --output DIR
+    lungnodulecad report DIR --format html,pdf
     lungnodulecad phantom --output DIR
     lungnodulecad demo
     lungnodulecad info
     lungnodulecad evaluate froc --annotations A --scans S --submission F
+    lungnodulecad evaluate report --annotations A --scans S --submission F --output DIR
 
 Exit codes: 0 done; 1 a fault of this program; 2 something for the user to mend, said in one line on standard error;
 130 stopped by Ctrl-C, 143 by a kill. Whatever the code, a result is written whole or not at all.
@@ -22,6 +24,7 @@ from typing import NoReturn
 
 from . import __version__
 from .app.console_progress import STYLES, progress_reporter
+from .app.evaluation_arguments import add_page_arguments, add_submission_arguments
 from .app.interrupt import Stopped, stop_on_signals
 from .errors import InputError, LungNoduleCADError
 
@@ -91,6 +94,19 @@ def build_parser() -> argparse.ArgumentParser:
     detect.add_argument("--series", metavar="UID", help="DICOM series to read, where the folder holds several")
     detect.set_defaults(run=_detect)
 
+    report = commands.add_parser("report", parents=[common], help="make a report of a detection")
+    report.add_argument("result", type=Path, metavar="RESULT_DIR", help="folder that `detect` wrote")
+    report.add_argument("--format", type=_names, metavar="LIST", help="of html, pdf, csv, json, sr, seg, png (default: "
+                        "html,pdf,csv,json)")  # fmt: skip
+    report.add_argument("--output", type=Path, metavar="DIR", help="default: the folder `report` in RESULT_DIR")
+    report.add_argument("--deidentify", action="store_true", help="leave out name, number, dates, free text and paths")
+    report.add_argument("--source", type=Path, metavar="PATH", help="where the scan is now, when it was moved")
+    report.add_argument("--review", type=Path, metavar="FILE", help="the review (default: review.json in RESULT_DIR)")
+    report.add_argument("--guideline", type=_names, metavar="LIST", help="of lung-rads, fleischner (default), or none")
+    report.add_argument("--threshold", type=float, metavar="T", help="least score that counts (default: the result's)")
+    report.add_argument("--notes", default="", metavar="TEXT", help="a reader's words for the whole")
+    report.set_defaults(run=_report)
+
     phantom = commands.add_parser("phantom", parents=[common], help="simulate a chest CT with known nodules")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the CT and its truth")
     phantom.add_argument("--seed", type=_count, default=0, help="another seed, another patient (default: 0)")
@@ -125,6 +141,12 @@ def build_parser() -> argparse.ArgumentParser:
     froc.add_argument("--bootstrap", type=_count, default=0, metavar="N", help="resamples for a 95 %% band")
     froc.add_argument("--seed", type=_count, default=0, help="of the resampling")
     froc.set_defaults(run=_evaluate_froc)
+
+    page = kinds.add_parser("report", parents=[common], help="a page of every figure of submissions")
+    add_submission_arguments(page)
+    add_page_arguments(page)
+    page.add_argument("--images", type=Path, metavar="DIR", help="folder of the scans, for pictures of examples")
+    page.set_defaults(run=_evaluate_report)
     return parser
 
 
@@ -155,6 +177,18 @@ def _detect(arguments: argparse.Namespace) -> None:
         from .app.console import describe_outcome
 
         print(describe_outcome(outcome, task.output))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from .app.report import ReportTask, describe_report, make_report
+
+    names = ("output", "deidentify", "source", "review", "threshold", "notes")
+    choices = {name: getattr(arguments, name) for name in names}
+    if arguments.format is not None:
+        choices["formats"] = arguments.format
+    if arguments.guideline is not None:
+        choices["guidelines"] = () if arguments.guideline == ("none",) else arguments.guideline
+    print(describe_report(make_report(ReportTask(arguments.result, **choices))))
 
 
 def _phantom(arguments: argparse.Namespace) -> None:
@@ -197,7 +231,8 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate_froc(arguments: argparse.Namespace) -> None:
-    from .app.froc_report import describe_froc, evaluate_files, froc_as_json
+    from .app.froc_report import describe_froc, evaluate_files
+    from .evaluation.record import froc_as_json
 
     tables = {name: getattr(arguments, name) for name in ("annotations", "excluded", "scans", "submission")}
     result = evaluate_files(**tables, bootstrap=arguments.bootstrap, seed=arguments.seed)
@@ -206,6 +241,17 @@ def _evaluate_froc(arguments: argparse.Namespace) -> None:
 
         write_json(arguments.json, froc_as_json(result))
     print(describe_froc(result))
+
+
+def _evaluate_report(arguments: argparse.Namespace) -> None:
+    from .app.submission_report import write_submission_report
+
+    print(write_submission_report(arguments))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """A list with commas; each name once."""
+    return tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
 
 
 def _count(text: str) -> int:

@@ -457,7 +457,7 @@ def test_froc_of_a_submission(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     argv = ["evaluate", "froc", *_luna_tables(tmp_path), "--json", str(tmp_path / "froc.json")]
     assert cli.main([*argv, "--bootstrap", "20", "--seed", "4"]) == 0
     content = json.loads((tmp_path / "froc.json").read_text())
-    assert (content["true_positives"], content["false_positives"], content["false_negatives"]) == (2, 2, 0)
+    assert (content["tp"], content["fp"], content["fn"]) == (2, 2, 0)
     # One mark in two scans is half a false positive a scan, and only then is the second nodule reached.
     assert content["sensitivity"] == pytest.approx([0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0])
     assert content["cpm"] == pytest.approx(6 / 7)

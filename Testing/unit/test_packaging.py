@@ -75,11 +75,13 @@ def test_resources_are_found_beside_or_inside_the_library(tmp_path: Path, monkey
     assert resource_path("Models", "a.json") == installed / "Resources" / "Models" / "a.json"
 
 
-def test_a_wheel_holds_the_library_with_its_weights(tmp_path: Path) -> None:
+def test_a_wheel_holds_the_library_with_its_weights_and_templates(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(PROJECT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob(f"lungnodulecad-{LungNoduleCADLib.__version__}-*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     library = set(tree(MODULE / "LungNoduleCADLib", "*.py"))
-    models = {f"LungNoduleCADLib/{name}" for name in tree(MODULE / "Resources" / "Models", "*")}
-    assert names == library | models
+    resources = {
+        f"LungNoduleCADLib/{name}" for part in ("Models", "Report") for name in tree(MODULE / "Resources" / part, "*")
+    }
+    assert names == library | resources
