@@ -386,6 +386,12 @@ def test_a_series_without_frame_of_reference_is_refused(tmp_path: Path) -> None:
         export(tmp_path)
 
 
+def test_slices_in_different_frames_of_reference_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", edit=lambda dataset, n: setattr(dataset, "FrameOfReferenceUID", f"1.2.3.{n + 1}"))
+    with pytest.raises(InputError, match="different frames of reference"):
+        export(tmp_path)
+
+
 def test_slices_that_have_gone_are_named(tmp_path: Path) -> None:
     paths = write_series(tmp_path / "ct")
     uids = read_volume(tmp_path / "ct").metadata["sop_instance_uids"]

@@ -64,7 +64,15 @@ def source_images(images: Sequence[Dataset], uids: UidMap | None) -> list[Datase
     """
     if not all(image.get("FrameOfReferenceUID") for image in images):
         raise InputError("The series has no Frame of Reference UID, which DICOM SEG and SR need; leave both out.")
-    return [_copy(image, uids) for image in images]
+    if len({str(image.FrameOfReferenceUID) for image in images}) > 1:
+        raise InputError(
+            "The slices name different frames of reference, so nothing says that they belong together in space, which "
+            "DICOM SEG and SR need; leave both out."
+        )
+    with warnings.catch_warnings():  # of values that are being mended here
+        warnings.simplefilter("ignore")
+        whose = _identity(images[0], uids)
+        return [_copy(image, whose, uids) for image in images]
 
 
 def coded(code: ConceptCode) -> CodedConcept:
@@ -125,29 +133,35 @@ def algorithm_parameters(report: Report) -> dict[str, str]:
     return {**parameters, "threshold": f"{report.method.threshold:g}", "series": report.series.uid}
 
 
-def _copy(image: Dataset, uids: UidMap | None) -> Dataset:
+def _identity(image: Dataset, uids: UidMap | None) -> Dataset:
+    """What all images of a series say of patient, study and scanner."""
+    from pydicom import Dataset
+
+    whose = Dataset()
+    for keyword in EQUIPMENT:
+        if text := _line(image, keyword, 64):
+            setattr(whose, keyword, text)
+    for keyword, length in TEXTS.items():
+        setattr(whose, keyword, "" if uids is not None else _line(image, keyword, length))
+    for keyword, pattern in PATTERNS.items():
+        text = "" if uids is not None else plain_text(attribute_text(image, keyword))
+        setattr(whose, keyword, text if re.fullmatch(pattern, text) else "")
+    if uids is not None:
+        whose.PatientID = whose.PatientName = pseudonym(uids[str(image.StudyInstanceUID)])
+    return whose
+
+
+def _copy(image: Dataset, whose: Dataset, uids: UidMap | None) -> Dataset:
     from pydicom import Dataset
 
     copy = Dataset()
-    with warnings.catch_warnings():  # of values that are being mended here
-        warnings.simplefilter("ignore")
-        for keyword in GEOMETRY:
-            if image.get(keyword) not in (None, ""):
-                setattr(copy, keyword, image.get(keyword))
-        for keyword in EQUIPMENT:
-            if text := _line(image, keyword, 64):
-                setattr(copy, keyword, text)
-        for keyword in UIDS:
-            uid = str(image.get(keyword) or "")
-            setattr(copy, keyword, uid if uids is None else uids[uid])
-        for keyword, length in TEXTS.items():
-            setattr(copy, keyword, "" if uids is not None else _line(image, keyword, length))
-        for keyword, pattern in PATTERNS.items():
-            text = "" if uids is not None else plain_text(attribute_text(image, keyword))
-            setattr(copy, keyword, text if re.fullmatch(pattern, text) else "")
-    if uids is not None:
-        copy.PatientID = pseudonym(copy.StudyInstanceUID)
-        copy.PatientName = copy.PatientID
+    copy.update(whose)
+    for keyword in GEOMETRY:
+        if image.get(keyword) not in (None, ""):
+            copy[keyword] = image[keyword]
+    for keyword in UIDS:
+        uid = str(image.get(keyword) or "")
+        setattr(copy, keyword, uid if uids is None else uids[uid])
     return copy
 
 

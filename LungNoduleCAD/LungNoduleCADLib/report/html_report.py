@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..resources import resource_path
 from . import words
@@ -13,12 +12,8 @@ from .model import NOTICE, Report
 from .pictures import Pictures
 from .quantities import BY_KEY
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 TEMPLATE = "report.html.jinja"
 ADVICE = "advice.html.jinja"
-THUMBNAIL_PX = 108
 
 
 def render_html(report: Report, pictures: Pictures) -> str:
@@ -36,7 +31,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
             {
                 "finding": finding,
                 "images": [_embedded(image) for image in images],
-                "thumbnail": _source(_jpeg(axial.picture.resize((THUMBNAIL_PX, THUMBNAIL_PX)))),
+                "thumbnail": _source(axial.thumbnail),
             }
         )
     advise = environment.get_template(ADVICE).module
@@ -56,18 +51,12 @@ def render_html(report: Report, pictures: Pictures) -> str:
 def _embedded(image: KeyImage) -> dict[str, Any]:
     width, height = image.picture.size
     return {
-        "source": _source(image.jpeg()),
+        "source": _source(image.jpeg),
         "title": image.title,
         "description": image.description,
         "width": width,
         "height": height,
     }
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, format="JPEG", quality=85)
-    return stream.getvalue()
 
 
 def _source(jpeg: bytes) -> str:

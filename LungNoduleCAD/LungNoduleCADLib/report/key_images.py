@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,8 @@ SHADOW = (0, 0, 0)
 JPEG_QUALITY = 92
 """Visually lossless at this size, a third of PNG. The key images written as PNG are exact."""
 
+THUMBNAIL_PX, THUMBNAIL_QUALITY = 108, 85
+
 
 @dataclass(frozen=True, eq=False)
 class KeyImage:
@@ -43,11 +46,15 @@ class KeyImage:
     description: str
     picture: Image.Image
 
+    @cached_property
     def jpeg(self) -> bytes:
         """The picture as JPEG without any metadata."""
-        stream = io.BytesIO()
-        self.picture.save(stream, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
-        return stream.getvalue()
+        return _jpeg(self.picture, JPEG_QUALITY)
+
+    @cached_property
+    def thumbnail(self) -> bytes:
+        """A small JPEG of it, for a table."""
+        return _jpeg(self.picture.resize((THUMBNAIL_PX, THUMBNAIL_PX)), THUMBNAIL_QUALITY)
 
 
 def key_images(finding: ReportFinding, volume: Volume) -> tuple[KeyImage, ...]:
@@ -75,6 +82,12 @@ def key_images(finding: ReportFinding, volume: Volume) -> tuple[KeyImage, ...]:
         text = f"{plane.name.capitalize()} plane through {place}, {field:.0f} mm wide, outlined"
         images.append(KeyImage(plane.name, title, text, panel))
     return tuple(images)
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
 
 
 def as_image(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -16,7 +16,7 @@ PAGE = (595.28, 841.89)
 MARGIN, FOOT = 34.0, 40.0
 WIDTH = PAGE[0] - 2 * MARGIN
 CELL_LONGEST = 600
-"""Characters that a cell of a grid can hold; patients' names have fewer."""
+"""Characters that a cell can hold, which cannot continue on the next page; names have fewer."""
 
 SHORTENED = " … (shortened; the HTML and JSON reports have it all)"
 
@@ -102,7 +102,7 @@ def boxed(content: Any, color: str, *, width: float = WIDTH, padding: float = 6,
     """Something on a coloured ground, with a line at its left where one is asked for."""
     from reportlab.platypus import Table
 
-    table = Table([[content]], colWidths=(width,), splitInRow=1)
+    table = Table([[content]], colWidths=(width,))
     style: list[tuple[Any, ...]] = [
         ("BACKGROUND", (0, 0), (-1, -1), color),
         *padded(padding),
@@ -122,17 +122,17 @@ def grid_of_pairs(pairs: Sequence[tuple[str, str]], columns: int, width: float) 
     cells: list[Any] = [[paragraph(name, "name"), paragraph(value, "value", **limits)] for name, value in pairs] or [""]
     cells += [""] * (-len(cells) % columns)
     rows = [cells[n : n + columns] for n in range(0, len(cells), columns)]
-    table = Table(rows, colWidths=[width / columns] * columns, splitInRow=1)
+    table = Table(rows, colWidths=[width / columns] * columns)
     table.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *padded(3)])
     return table
 
 
 def plain_table(rows: Sequence[Sequence[Any]], widths: Sequence[float], *, header: bool = False) -> Any:
-    """A table that continues on the next page; texts become paragraphs, a header is repeated."""
+    """A table that continues on the next page between rows; texts become paragraphs, a header is repeated."""
     from reportlab.platypus import Table
 
-    cells = [[paragraph(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    table = Table(cells, colWidths=list(widths), repeatRows=int(header), splitInRow=1)
+    cells = [[paragraph(c, longest=CELL_LONGEST) if isinstance(c, str) else c for c in row] for row in rows]
+    table = Table(cells, colWidths=list(widths), repeatRows=int(header))
     table.setStyle([("VALIGN", (0, 0), (-1, -1), "MIDDLE"), ("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE),
                     *padded(2.5), ("LEFTPADDING", (0, 0), (-1, -1), 1)])  # fmt: skip
     return table

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ..rules.lung_rads_table import GUIDELINE as LUNG_RADS
 from . import words
 from .model import NOTICE, Report, ReportFinding
 from .pdf_layout import (
@@ -103,7 +104,7 @@ def _result(report: Report, pictures: Pictures) -> list[Any]:
     ]  # fmt: skip
     if rest := words.left_out(report):
         left.append(paragraph(rest, "soft"))
-    images = [[picture(image.jpeg(), 112, image.picture.size) for image in pictures.locators],
+    images = [[picture(image.jpeg, 112, image.picture.size) for image in pictures.locators],
               [paragraph(image.title, "caption") for image in pictures.locators]]  # fmt: skip
     where = Table(images, colWidths=(118, 118))
     where.setStyle([("BACKGROUND", (0, 0), (-1, -1), PANEL), *padded(3),
@@ -143,7 +144,9 @@ def _advices(recommendations: Sequence[Any], width: float) -> Any:
 
 
 def _warnings(report: Report) -> Any:
-    lines = [paragraph("Warnings", "warning")] + [paragraph(f"• {warning}") for warning in report.warnings]
+    lines = [paragraph("Warnings", "warning")] + [
+        paragraph(f"• {warning}", longest=CELL_LONGEST) for warning in report.warnings
+    ]
     return boxed(lines, AMBER_PAPER, line=AMBER)
 
 
@@ -160,15 +163,15 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
 
     def thumbnail(finding: ReportFinding) -> Any:
         axial = next(image for image in pictures.of(finding) if image.name == "axial")
-        return picture(axial.jpeg(), 26, axial.picture.size)
+        return picture(axial.thumbnail, 26, axial.picture.size)
 
     columns: list[tuple[str, float, Callable[[ReportFinding], Any]]] = [
         ("No.", 26, lambda f: paragraph(f.label, "strong")),
         ("Image", 34, thumbnail),
-        ("Type", 46, lambda f: paragraph(f.density)),
+        ("Type", 58, lambda f: paragraph(f.density)),
     ]
     if any(finding.location for finding in report.findings):
-        columns.append(("Location", 46, lambda f: paragraph(f.location or "–")))
+        columns.append(("Location", 58, lambda f: paragraph(f.location or "–")))
     columns += [
         ("Slice", 26, lambda f: paragraph(str(f.slice_number), "strong")),
         ("Mean diameter", 44, lambda f: paragraph(words.size_text(f), "strong")),
@@ -177,13 +180,14 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
         ("Score", 32, lambda f: paragraph(BY_KEY["score"].text(f))),
     ]
     for advice in report.recommendations:
-        columns.append((advice.guideline, 70, partial(_advice_cell, advice.guideline)))
-    columns.append(("Review", 56, lambda f: paragraph(words.status_text(f))))
+        width = 44 if advice.guideline == LUNG_RADS else 100
+        columns.append((advice.guideline, width, partial(_advice_cell, advice.guideline)))
+    columns.append(("Review", 56, lambda f: paragraph(words.status_text(f), longest=CELL_LONGEST)))
     return columns
 
 
 def _advice_cell(guideline: str, finding: ReportFinding) -> Any:
-    return paragraph(words.advice_of(finding, guideline))
+    return paragraph(words.advice_of(finding, guideline), longest=CELL_LONGEST)
 
 
 def _card(finding: ReportFinding, report: Report, pictures: Pictures) -> Any:
@@ -202,7 +206,7 @@ def _card(finding: ReportFinding, report: Report, pictures: Pictures) -> Any:
     images = pictures.of(finding)
     each = WIDTH / len(images)
     panels = Table(
-        [[picture(image.jpeg(), each - 4, image.picture.size) for image in images],
+        [[picture(image.jpeg, each - 4, image.picture.size) for image in images],
          [paragraph(image.title, "caption") for image in images]],
         colWidths=[each] * len(images),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,9 @@ SAGITTAL = Plane("sagittal", (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
 PLANES = (AXIAL, CORONAL, SAGITTAL)
 """The patient's left on the right of the picture, the front at the top or on the left, the head at the top."""
 
+ALONG_AXIS = 1e-6
+"""A plane runs along the volume's axes when it leaves them by less than this share of a step."""
+
 
 def planes_of(volume: Volume) -> tuple[Plane, Plane, Plane]:
     """Axial, coronal and sagittal along the volume's own axes, in radiological convention: an oblique scan's slices as
@@ -48,14 +52,17 @@ def cut(
     volume: Volume, plane: Plane, center_lps: ArrayLike, size_px: tuple[int, int], mm_per_px: float
 ) -> NDArray[np.float32]:
     """HU on a plane of (height, width) pixels around a point, linear between voxels; NaN beyond the volume."""
-    index = _plane_index(volume, plane, center_lps, size_px, mm_per_px)
+    start, down, right = _plane_steps(volume, plane, center_lps, size_px, mm_per_px)
+    if _runs_along_axes(down, right):
+        return _cut_along_axes(volume.voxels, start, down, right, size_px)
+    index = _plane_index(start, down, right, size_px)
     # Only the voxels the plane meets are converted to float.
     upper = np.asarray(volume.shape) - 1
-    start = np.clip(np.floor(index.min(axis=(1, 2))), 0, upper).astype(int)
-    stop = np.clip(np.ceil(index.max(axis=(1, 2))) + 1, start + 1, upper + 1).astype(int)
-    box = volume.voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    first = np.clip(np.floor(index.min(axis=(1, 2))), 0, upper).astype(int)
+    last = np.clip(np.ceil(index.max(axis=(1, 2))) + 1, first + 1, upper + 1).astype(int)
+    box = volume.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
     outside = ((index < -0.5) | (index > (upper + 0.5)[:, None, None])).any(axis=0)
-    index -= start[:, None, None]
+    index -= first[:, None, None]
     values = map_coordinates(box, index, output=np.float32, order=1, mode="nearest")
     values[outside] = np.nan
     return values
@@ -70,7 +77,7 @@ def cut_mask(
     mm_per_px: float,
 ) -> NDArray[np.bool_]:
     """Where a mask meets a plane: the surface half-way between voxels inside and outside."""
-    index = _plane_index(volume, plane, center_lps, size_px, mm_per_px)
+    index = _plane_index(*_plane_steps(volume, plane, center_lps, size_px, mm_per_px), size_px)
     index -= np.asarray(mask.start_kji, dtype=float)[:, None, None]
     # Few of the pixels lie in the mask's box; half a voxel beyond it nothing reaches the half any more.
     near = ((index >= -0.5) & (index <= np.asarray(mask.voxels.shape)[:, None, None] - 0.5)).all(axis=0)
@@ -104,17 +111,59 @@ def to_grey(hu: NDArray[np.float32], window_hu: float = 1500.0, level_hu: float 
     return np.nan_to_num(np.clip((hu - low) * (255.0 / window_hu), 0.0, 255.0), nan=0.0).astype(np.uint8)
 
 
-def _plane_index(
+def _plane_steps(
     volume: Volume, plane: Plane, center_lps: ArrayLike, size_px: tuple[int, int], mm_per_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Continuous (k, j, i) of the upper left pixel, and the steps of (k, j, i) to the pixel below and to the right."""
+    height, width = size_px
+    zero = volume.lps_to_index((0.0, 0.0, 0.0))
+    down = (volume.lps_to_index(plane.down_lps) - zero) * mm_per_px
+    right = (volume.lps_to_index(plane.right_lps) - zero) * mm_per_px
+    start = volume.lps_to_index(center_lps) - down * (height - 1) / 2.0 - right * (width - 1) / 2.0
+    return start, down, right
+
+
+def _plane_index(
+    start: NDArray[np.float64], down: NDArray[np.float64], right: NDArray[np.float64], size_px: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Continuous (k, j, i) of every pixel, shape (3, height, width)."""
     height, width = size_px
-    across = (np.arange(width) - (width - 1) / 2.0) * mm_per_px
-    down = (np.arange(height) - (height - 1) / 2.0) * mm_per_px
-    # The map is affine: one product for each axis instead of one for each pixel.
-    origin = volume.lps_to_index(center_lps)
-    zero = volume.lps_to_index((0.0, 0.0, 0.0))
-    right_step = volume.lps_to_index(plane.right_lps) - zero
-    down_step = volume.lps_to_index(plane.down_lps) - zero
-    index = origin[:, None, None] + down_step[:, None, None] * down[:, None] + right_step[:, None, None] * across
-    return np.asarray(index, dtype=np.float64)
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    return start[:, None, None] + down[:, None, None] * rows + right[:, None, None] * columns
+
+
+def _runs_along_axes(down: NDArray[np.float64], right: NDArray[np.float64]) -> bool:
+    """Whether a step down, and one to the right, change one index each: then pixels need no search in space."""
+    return all(np.count_nonzero(np.abs(step) > ALONG_AXIS * np.abs(step).max()) == 1 for step in (down, right))
+
+
+def _cut_along_axes(
+    voxels: NDArray[Any],
+    start: NDArray[np.float64],
+    down: NDArray[np.float64],
+    right: NDArray[np.float64],
+    size_px: tuple[int, int],
+) -> NDArray[np.float32]:
+    """The same by interpolating along one axis after the other, ten times as fast."""
+    vertical, horizontal = int(np.argmax(np.abs(down))), int(np.argmax(np.abs(right)))
+    places = [start[axis : axis + 1] for axis in range(3)]
+    places[vertical] = start[vertical] + down[vertical] * np.arange(size_px[0])
+    places[horizontal] = start[horizontal] + right[horizontal] * np.arange(size_px[1])
+    values = voxels
+    for axis in sorted(range(3), key=lambda axis: len(places[axis])):  # what leaves least first
+        values = _interpolated(values, axis, places[axis])
+    outside = [(p < -0.5) | (p > n - 0.5) for p, n in zip(places, voxels.shape, strict=True)]
+    for axis, beyond in enumerate(outside):
+        values[(slice(None),) * axis + (beyond,)] = np.nan
+    normal = 3 - vertical - horizontal
+    return np.transpose(values, (normal, vertical, horizontal))[0]
+
+
+def _interpolated(values: NDArray[Any], axis: int, places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Linear along one axis; beyond its ends the last value."""
+    inside = np.clip(places, 0, values.shape[axis] - 1)
+    lower = np.floor(inside).astype(int)
+    share = np.expand_dims((inside - lower).astype(np.float32), tuple(a for a in range(3) if a != axis))
+    upper = np.minimum(lower + 1, values.shape[axis] - 1)
+    below, above = (values.take(index, axis=axis).astype(np.float32) for index in (lower, upper))
+    return below + (above - below) * share
