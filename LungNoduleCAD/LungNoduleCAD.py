@@ -25,7 +25,10 @@ from LungNoduleCADLib.app.module.logic import MODELS, DetectionLogic
 from LungNoduleCADLib.app.module.panel import DetectionPanel
 from LungNoduleCADLib.app.module.sample_data import registerSampleData
 from LungNoduleCADLib.app.module.self_test import SelfTest
+from LungNoduleCADLib.app.module.shortcuts import KEYS
 from LungNoduleCADLib.app.operating_table import read_operating_table
+
+HOMEPAGE = "https://github.com/LungNoduleCAD/LungNoduleCAD"
 
 
 class LungNoduleCAD(ScriptedLoadableModule):
@@ -40,9 +43,11 @@ class LungNoduleCAD(ScriptedLoadableModule):
         self.parent.contributors = ["LungNoduleCAD contributors"]
         self.parent.helpText = _(
             "Finds lung nodule candidates in a chest CT. Choose a volume, press <b>Detect nodules</b>, and move the "
-            "threshold: candidates appear and vanish at once. Select a row to see its candidate in all slice views. "
+            "threshold: candidates appear and vanish at once. Select a row, or click a candidate in a slice view, to "
+            "see it in all views. Keys: {next} next, {previous} previous, {overlay} outlines. "
             "<p>For research use only, not for diagnostic use.</p>"
-        )
+            "<p>For more information, see the {url_start}documentation{url_end}.</p>"
+        ).format(url_start=f'<a href="{HOMEPAGE}">', url_end="</a>", **KEYS)
         self.parent.acknowledgementText = _(
             "Detection by a 2.5D U-Net and a hybrid classifier. The model cards in Resources/Models name the training "
             "data and their licences."

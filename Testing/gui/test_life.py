@@ -208,3 +208,16 @@ def test_description_is_complete(module: Module) -> None:
     for text in (parent.helpText, parent.acknowledgementText):
         assert len(text) > 100
     assert "not for diagnostic use" in parent.helpText
+    assert module.python.HOMEPAGE in parent.helpText
+    cmake = (MODULE_FILE.parents[1] / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert f'EXTENSION_HOMEPAGE "{module.python.HOMEPAGE}"' in cmake
+
+
+def test_unittest_finds_the_self_test_once(module: Module) -> None:
+    """Slicer's build machines run all test cases that they find in the module."""
+    import unittest
+
+    suites = unittest.TestLoader().loadTestsFromModule(module.python)
+    found = [type(case).__name__ for suite in suites for case in suite if case._testMethodName != "runTest"]
+    assert set(found) == {"LungNoduleCADTest"}
+    assert len(found) == 5

@@ -131,6 +131,12 @@ def test_other_columns_keep_order_and_selection(module: Module, nodes: Any) -> N
     assert selected_row(module) == "N4"
 
 
+def test_rows_without_the_column_they_were_sorted_by_come_best_first(module: Module, nodes: Any) -> None:
+    sort_by(module, "Score", Qt.SortOrder.AscendingOrder)
+    tick(module, "Score")
+    assert table_column(module) == ["N1", "N2", "N3", "N4", "N5"]
+
+
 def test_words_filter_rows_by_any_column_shown_or_not(module: Module, nodes: Any) -> None:
     line = module.widget.ui.filterLineEdit
     line.setProperty("text", "Part-Solid")

@@ -79,6 +79,8 @@ class CandidateView:
             self._hasNewContent = True
             if sortedBy in keys:
                 self._view.sortByColumn(keys.index(sortedBy), order[1] if order else qt.Qt.DescendingOrder)
+            elif keys:  # by name: the detector's own order, best first
+                self._view.sortByColumn(0, qt.Qt.AscendingOrder)
         finally:
             self._changing = False
 

@@ -103,9 +103,10 @@ class ViewingPanel(VTKObservationMixin):
         """Show the volume in the mediastinal window."""
         self._setWindow("mediastinum")
 
-    def onSlabChosen(self, index: int) -> None:
+    def onSlabChosen(self, choice: Any = None) -> None:
         """Show slices, or projections of a slab."""
-        self._logic.setSlab(float(self.ui.slabComboBox.itemData(index) or 0.0))
+        box = self.ui.slabComboBox
+        self._logic.setSlab(float(box.itemData(box.currentIndex) or 0.0))
 
     def onOverlayToggled(self, checked: bool = False) -> None:
         """Show or hide outlines and points."""
