@@ -43,11 +43,12 @@ class NoduleBox:
 def load_cubes(folder: Path) -> list[NoduleBox]:
     """The 51 mm cubes of `cubes.npz` and `cubes.csv`."""
     data = np.load(folder / "cubes.npz")
+    hu, masks = data["hu"], data["mask"]  # each is decompressed at every access
     with (folder / "cubes.csv").open() as file:
         rows = list(csv.DictReader(file))
     cubes = []
     for n, row in enumerate(rows):
-        image, mask = to_window(data["hu"][n].astype(np.float32)), data["mask"][n] > 0
+        image, mask = to_window(hu[n].astype(np.float32)), masks[n] > 0
         rating, diameter = float(row["malignancy"] or "nan"), float(row["equivalent_diameter_mm"])
         places = background_places(image, mask)
         cubes.append(NoduleBox(row["nodule"], row["patient"], image, mask, rating, diameter, places))
@@ -60,7 +61,7 @@ def crop_boxes(data: Path) -> Iterator[NoduleBox]:
     They are tight along z, which is why they are no cubes; their patients are five times as many. Places within
     `OTHER_FINDING_MM` of any other finding of LUNA16 (annotated or excluded) are no background.
     """
-    crops = np.load(data / "lidc-nodules" / "crops.npz")
+    crops = dict(np.load(data / "lidc-nodules" / "crops.npz").items())
     findings = luna16_findings(data / "luna16")
     with (data / "lidc-nodules" / "crops.csv").open() as file:
         rows = list(csv.DictReader(file))

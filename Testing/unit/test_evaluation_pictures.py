@@ -97,6 +97,10 @@ def test_figures_take_what_is_extreme() -> None:
     figures.froc_figure(result.froc)
     figures.missed_figure(evaluate_sets([small_set()], threshold=2.0, bootstrap=0).sets[0].missed, 2.0)
     figures.confusion_figure(Confusion(0, 0, 0, 0), "nodule", "none")
+    without_mark = evaluate_sets([small_set()], threshold=-1.0, bootstrap=0).sets[0].missed
+    for threshold in (0.5, 0.0, -1.0):  # the column of those without a mark is as wide as any
+        shown = pixels(figures.missed_figure(without_mark, threshold)).astype(int)
+        assert (np.abs(shown - (181, 84, 42)).max(axis=2) < 8).sum() > 4000
     assert figures.missed_figure([], 0.5)
 
 

@@ -161,6 +161,7 @@ def missed_figure(missed: Sequence[Missed], threshold: float) -> bytes:
     figure, axes = _figure()
     scores = [m.score for m in missed if m.score is not None]
     low = min([0.0, *scores])
+    low = low if low < threshold else threshold - 1
     bins = np.linspace(low, threshold, 21)
     if scores:
         axes.hist(scores, bins=bins.tolist(), color=ACCENT, alpha=0.75, label=f"{len(scores)} with a mark")
