@@ -40,7 +40,6 @@ STYLES: dict[str, dict[str, Any]] = {
         "fontName": BOLD,
         "spaceBefore": 9,
         "spaceAfter": 4,
-        "keepWithNext": 1,
     },
     "count": {"fontSize": 22, "leading": 27, "fontName": BOLD},
     "lead": {"fontSize": 9.5, "leading": 13},

@@ -33,7 +33,7 @@ from .pdf_layout import (
 from .pictures import Pictures
 from .quantities import BY_KEY
 
-CARD_HEIGHT = 300
+CARD_HEIGHT = 360
 """Of a finding with its pictures and suggestions, in points."""
 
 
@@ -144,10 +144,8 @@ def _advices(recommendations: Sequence[Any], width: float) -> Any:
 
 
 def _warnings(report: Report) -> Any:
-    lines = [paragraph("Warnings", "warning")] + [
-        paragraph(f"• {warning}", longest=CELL_LONGEST) for warning in report.warnings
-    ]
-    return boxed(lines, AMBER_PAPER, line=AMBER)
+    lines = [paragraph(f"• {warning}", longest=CELL_LONGEST) for warning in report.warnings]
+    return boxed([paragraph("Warnings", "warning"), *lines], AMBER_PAPER, line=AMBER)
 
 
 def _findings(report: Report, pictures: Pictures) -> Any:
@@ -174,8 +172,8 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
         columns.append(("Location", 58, lambda f: paragraph(f.location or "–")))
     columns += [
         ("Slice", 26, lambda f: paragraph(str(f.slice_number), "strong")),
-        ("Mean diameter", 44, lambda f: paragraph(words.size_text(f), "strong")),
-        ("Long × short", 58, lambda f: paragraph(words.axes_text(f))),
+        ("Mean diameter", 52, lambda f: paragraph(words.size_text(f), "strong")),
+        ("Long × short", 76, lambda f: paragraph(words.axes_text(f))),
         ("Volume", 48, lambda f: paragraph(BY_KEY["volume_mm3"].text(f))),
         ("Score", 32, lambda f: paragraph(BY_KEY["score"].text(f))),
     ]
