@@ -61,7 +61,9 @@ def crop_boxes(data: Path) -> Iterator[NoduleBox]:
     They are tight along z, which is why they are no cubes; their patients are five times as many. Places within
     `OTHER_FINDING_MM` of any other finding of LUNA16 (annotated or excluded) are no background.
     """
-    crops = dict(np.load(data / "lidc-nodules" / "crops.npz").items())
+    arrays = ("hu", "mask", "offset", "shape_kji", "spacing_kji_mm", "origin_kji_lps_mm")
+    with np.load(data / "lidc-nodules" / "crops.npz") as file:
+        crops = {name: file[name] for name in arrays}
     findings = luna16_findings(data / "luna16")
     with (data / "lidc-nodules" / "crops.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -26,7 +26,7 @@ from gui.module_inputs import MODULE_FILE, FakeRun
 from LungNoduleCADLib.app.candidates import candidate_rows
 from LungNoduleCADLib.volume import Volume
 
-DEFAULT = ["Nodule", "Score", "Type", "Location", "Diameter", "Slice"]
+DEFAULT = ["Nodule", "Score", "Type", "Lung", "Size", "Slice"]
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def sort_by(module: Module, heading: str, order: Qt.SortOrder) -> None:
 
 
 def test_columns_sort_by_number_not_by_text(module: Module, nodes: Any) -> None:
-    sort_by(module, "Diameter", Qt.SortOrder.AscendingOrder)
-    assert table_column(module, "Diameter") == [f"{d} mm" for d in (4.8, 6.2, 9.1, 11.5, 20.3)]
+    sort_by(module, "Size", Qt.SortOrder.AscendingOrder)
+    assert table_column(module, "Size") == [f"{d} mm" for d in (4.8, 6.2, 9.1, 11.5, 20.3)]
     sort_by(module, "Score", Qt.SortOrder.DescendingOrder)
     assert table_column(module) == ["N1", "N2", "N3", "N4", "N5"]
 
@@ -69,6 +69,21 @@ def test_names_sort_by_their_number(module: Module, chest: Volume, tmp_path: Pat
     set_threshold(module, 0.0)
     sort_by(module, "Nodule", Qt.SortOrder.AscendingOrder)
     assert table_column(module) == [f"N{n}" for n in range(1, 13)]
+
+
+def test_default_columns_need_no_scrolling(module: Module, nodes: Any) -> None:
+    """Which slice the nodule is on must not hide behind a scroll bar."""
+    module.holder.resize(470, 1000)
+    module.holder.show()
+    module.process_events()
+    bar = module.widget.ui.candidatesTable.horizontalScrollBar()
+    assert bar.property("maximum") == 0
+    widths = [module.widget.ui.candidatesTable.columnWidth(n) for n in range(len(DEFAULT))]
+    assert sum(widths) <= module.widget.ui.candidatesTable.viewport().property("width")
+    for title in ("Volume", "Mean HU", "Malignancy", "Long axis", "Short axis"):
+        tick(module, title)
+    module.process_events()
+    assert bar.property("maximum") > 0  # many columns keep their width
 
 
 def test_what_was_not_measured_sorts_below_everything(module: Module, nodes: Any) -> None:
@@ -112,7 +127,7 @@ def test_chosen_columns_are_remembered_from_session_to_session(
 ) -> None:
     tick(module, "Mean HU")
     tick(module, "Slice")
-    expected = ["Nodule", "Score", "Type", "Location", "Diameter", "Mean HU"]
+    expected = ["Nodule", "Score", "Type", "Lung", "Size", "Mean HU"]
     assert headings(module) == expected
     assert table_column(module, "Mean HU") == ["−40"] * 5
     later = load_module(MODULE_FILE, makeRun=FakeRun, installer=lambda path: None)
@@ -123,7 +138,7 @@ def test_chosen_columns_are_remembered_from_session_to_session(
 
 
 def test_other_columns_keep_order_and_selection(module: Module, nodes: Any) -> None:
-    sort_by(module, "Diameter", Qt.SortOrder.AscendingOrder)
+    sort_by(module, "Size", Qt.SortOrder.AscendingOrder)
     select_row(module, "N4")
     before = table_column(module)
     tick(module, "Mean HU")
@@ -141,7 +156,7 @@ def test_words_filter_rows_by_any_column_shown_or_not(module: Module, nodes: Any
     line = module.widget.ui.filterLineEdit
     line.setProperty("text", "Part-Solid")
     assert table_column(module) == ["N2"]
-    line.setProperty("text", "left solid")
+    line.setProperty("text", "R upper solid")
     assert set(table_column(module)) <= {"N1", "N2", "N3"}
     line.setProperty("text", "−40")  # mean HU, which is not shown
     assert len(table_column(module)) == 5

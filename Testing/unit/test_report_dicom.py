@@ -305,7 +305,7 @@ def test_a_scan_without_finding_gives_a_valid_report_and_no_segmentation(tmp_pat
     without_errors(exported.files)
     (group,) = exported.document.content.get_image_measurement_groups()
     (evaluation,) = group.get_qualitative_evaluations()
-    assert evaluation.value.meaning == "Absent"
+    assert evaluation.value.meaning == "Absent" and len(group.source_images) == len(exported.images)
     assert any("No findings." in text for text in texts_of(exported.document))
     (study,) = exported.document.CurrentRequestedProcedureEvidenceSequence
     assert len(study.ReferencedSeriesSequence[0].ReferencedSOPSequence) == len(exported.images)

@@ -7,18 +7,15 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..io.dicom_study import attribute_text
 from .deidentify import UidMap, pseudonym
 from .model import NOTICE, Report
-from .quantities import PRIVATE_SCHEME, ConceptCode
 from .text import plain_text
 
 if TYPE_CHECKING:
-    from highdicom.sr import CodedConcept
     from pydicom import Dataset
 
 MANUFACTURER = MODEL_NAME = "LungNoduleCAD"
@@ -27,13 +24,8 @@ DEVICE_UID = "2.25.168921753391008981489542720897937824638"
 
 SERIAL_NUMBER = "none"
 CHARACTER_SET = "ISO_IR 192"
-NO_DATE, NO_TIME = date(1900, 1, 1), time(0, 0)
+NO_DATE, NO_TIME = "19000101", "000000"
 """Where the standard wants a date and a de-identified object must not tell one."""
-
-LUNG_NODULE = ConceptCode("427359005", "SCT", "Lung nodule")
-ABNORMAL_STRUCTURE = ConceptCode("49755003", "SCT", "Morphologically Abnormal Structure")
-LUNG = ConceptCode("39607008", "SCT", "Lung")
-ARTIFICIAL_INTELLIGENCE = ConceptCode("123110", "DCM", "Artificial Intelligence")
 
 TEXTS = {
     "PatientName": 324, "PatientID": 64, "StudyID": 16, "AccessionNumber": 16, "ReferringPhysicianName": 324,
@@ -75,36 +67,24 @@ def source_images(images: Sequence[Dataset], uids: UidMap | None) -> list[Datase
         return [_copy(image, whose, uids) for image in images]
 
 
-def coded(code: ConceptCode) -> CodedConcept:
-    """As highdicom has it."""
-    from highdicom.sr import CodedConcept
-
-    return CodedConcept(code.value, code.scheme, code.meaning)
-
-
-def private(value: str, meaning: str) -> ConceptCode:
-    """A concept of this software's own scheme; value of at most 16 and meaning of at most 64 characters."""
-    return ConceptCode(value[:16], PRIVATE_SCHEME, meaning[:64])
-
-
 def common_attributes(report: Report, description: str) -> dict[str, Any]:
     """Arguments of every object's constructor."""
-    made = report.created
-    attributes: dict[str, Any] = {
+    return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": MODEL_NAME,
         "software_versions": report.method.software_version or "unknown",
         "device_serial_number": SERIAL_NUMBER,
         "series_description": f"{description} ({NOTICE})"[:64],
-        "specific_character_set": CHARACTER_SET,
-        "content_date": made.date() if made else NO_DATE,
-        "content_time": made.time().replace(microsecond=0) if made else NO_TIME,
     }
-    return attributes
 
 
 def finish(dataset: Dataset, report: Report) -> Dataset:
-    """Say of a de-identified object that it is one, and take out the times at which it was made."""
+    """Set the time it was made, and the encoding of its text; of a de-identified object say that it is one, and tell no
+    time."""
+    dataset.SpecificCharacterSet = CHARACTER_SET
+    made = report.created
+    dataset.ContentDate = made.strftime("%Y%m%d") if made else NO_DATE
+    dataset.ContentTime = made.strftime("%H%M%S") if made else NO_TIME
     if not report.deidentified:
         return dataset
     dataset.PatientIdentityRemoved = "YES"

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..volume import Volume
-from .dicom_objects import (
+from .dicom_codes import (
     ABNORMAL_STRUCTURE,
     ARTIFICIAL_INTELLIGENCE,
     LUNG,
     LUNG_NODULE,
+    coded,
+)
+from .dicom_objects import (
     MANUFACTURER,
     algorithm_parameters,
-    coded,
     common_attributes,
     finish,
 )
@@ -149,7 +151,7 @@ def _description(finding: ReportFinding, number: int, report: Report) -> Any:
 def _pixel_measures(grid: Volume) -> Any:
     from highdicom import PixelMeasuresSequence
 
-    k, j, i = (float(s) for s in grid.spacing_kji_mm)
+    k, j, i = (round(float(s), 6) for s in grid.spacing_kji_mm)  # a decimal string holds 16 characters
     return PixelMeasuresSequence(pixel_spacing=(j, i), slice_thickness=k, spacing_between_slices=k)
 
 

@@ -6,19 +6,31 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import words
-from .dicom_objects import (
+from .dicom_codes import (
     ABNORMAL_STRUCTURE,
-    DEVICE_UID,
+    ABSENT,
+    COMMENT,
+    CT_OF_CHEST,
     LUNG,
     LUNG_NODULE,
+    NODULE_TYPE,
+    NODULE_TYPES,
+    NODULES_ABOVE_THRESHOLD,
+    RECOMMENDATION,
+    REVIEW_STATUS,
+    SIDES,
+    ZONES,
+    coded,
+    private,
+)
+from .dicom_objects import (
+    DEVICE_UID,
     MANUFACTURER,
     MODEL_NAME,
     SERIAL_NUMBER,
     algorithm_parameters,
-    coded,
     common_attributes,
     finish,
-    private,
 )
 from .dicom_seg import SegmentationObject
 from .model import Report, ReportFinding
@@ -29,26 +41,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SERIES_NUMBER = 9002
-CT_OF_CHEST = ConceptCode("169069000", "SCT", "CT of chest")
-COMMENT = ConceptCode("121106", "DCM", "Comment")
-RECOMMENDATION = ConceptCode("121075", "DCM", "Recommendation")
-ABSENT = ConceptCode("272519000", "SCT", "Absent")
-SIDES = {"left": ConceptCode("7771000", "SCT", "Left"), "right": ConceptCode("24028007", "SCT", "Right")}
-ZONES = {
-    "upper": ConceptCode("281392002", "SCT", "Upper zone of lung"),
-    "middle": ConceptCode("281393007", "SCT", "Middle zone of lung"),
-    "lower": ConceptCode("281394001", "SCT", "Lower zone of lung"),
-}
-NODULE_TYPE = private("NODULE_TYPE", "Nodule type")
-NODULE_TYPES = {
-    "solid": private("SOLID", "Solid"),
-    "part-solid": private("PART_SOLID", "Part-solid"),
-    "ground-glass": private("GROUND_GLASS", "Ground-glass"),
-    "calcified": private("CALCIFIED", "Calcified"),
-    "fat": private("FAT", "Containing fat"),
-}
-REVIEW_STATUS = private("REVIEW_STATUS", "Review status")
-NODULES_ABOVE_THRESHOLD = private("NODULES", "Lung nodules at or above the threshold")
 
 
 def build_structured_report(
@@ -205,12 +197,18 @@ def _evaluations(finding: ReportFinding) -> Iterator[Any]:
 
 
 def _nothing_found(report: Report, images: Sequence[Dataset]) -> Any:
-    from highdicom.sr import MeasurementsAndQualitativeEvaluations, QualitativeEvaluation, TrackingIdentifier
+    from highdicom.sr import (
+        MeasurementsAndQualitativeEvaluations,
+        QualitativeEvaluation,
+        SourceImageForMeasurementGroup,
+        TrackingIdentifier,
+    )
     from pydicom.uid import generate_uid
 
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=generate_uid(prefix=None), identifier="No finding"),
         algorithm_id=_algorithm(report),
+        source_images=[SourceImageForMeasurementGroup(i.SOPClassUID, i.SOPInstanceUID) for i in images],
         qualitative_evaluations=[QualitativeEvaluation(coded(NODULES_ABOVE_THRESHOLD), coded(ABSENT))],
     )
 

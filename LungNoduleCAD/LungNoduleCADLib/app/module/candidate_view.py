@@ -15,7 +15,7 @@ SORT_ROLE = int(qt.Qt.UserRole)
 SHOWN_ROLE = SORT_ROLE + 1
 SHOWN, HIDDEN = "1", "0"
 SORTED_FIRST = "score"
-NARROWEST_PX = 40
+NARROWEST_PX = 48
 SWATCH_PX = 10
 """Side of the square that shows the colour of a candidate's outline."""
 
@@ -49,7 +49,7 @@ class CandidateView:
         view.setModel(self._proxy)
         header = view.horizontalHeader()
         header.setMinimumSectionSize(NARROWEST_PX)
-        header.setStretchLastSection(True)
+        header.setHighlightSections(False)
         view.setIconSize(qt.QSize(SWATCH_PX, SWATCH_PX))
         rows = view.verticalHeader()
         rows.visible = False
@@ -72,6 +72,8 @@ class CandidateView:
             self._model.setRowCount(0)
             self._model.setColumnCount(len(columns))
             self._model.setHorizontalHeaderLabels([column.title for column in columns])
+            if columns:  # the first takes the room that the others leave
+                self._view.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
             for n, column in enumerate(columns):
                 self._model.setHeaderData(n, qt.Qt.Horizontal, column.explanation, qt.Qt.ToolTipRole)
             self._model.setRowCount(len(rows))

@@ -57,11 +57,12 @@ def candidate_columns() -> list[Column]:
         Column("status", _("Status"), _("What was decided about it."), of("status"), named(status_names()), True),
         Column("density", _("Type"), _("Density type."), of("density"), named(density_names()), True),
         Column(
-            "location", _("Location"), _("Side, and third of the lung's height."), _location, named(location_names()),
+            "location", _("Lung"), _("Side, and third of the lung's height."), _location, named(location_names()),
             True,
         ),
         Column(
-            "mean_diameter_mm", _("Diameter"), _("Mean of long and short axis in the axial plane, as guidelines use."),
+            "mean_diameter_mm", _("Size"),
+            _("Diameter: mean of long and short axis in the axial plane, as guidelines use."),
             of("mean_diameter_mm"), number("{value:.1f} mm"), True,
         ),
         Column(

@@ -143,16 +143,16 @@ def status_names() -> dict[str, str]:
 
 
 def location_names() -> dict[str, str]:
-    """Side, and zone where it is known, as in 'right upper'."""
+    """Side, and zone where it is known, as in 'R upper'."""
     return {
         "left": _("left"),
-        "left upper": _("left upper"),
-        "left middle": _("left middle"),
-        "left lower": _("left lower"),
+        "left upper": _("L upper"),
+        "left middle": _("L middle"),
+        "left lower": _("L lower"),
         "right": _("right"),
-        "right upper": _("right upper"),
-        "right middle": _("right middle"),
-        "right lower": _("right lower"),
+        "right upper": _("R upper"),
+        "right middle": _("R middle"),
+        "right lower": _("R lower"),
     }
 
 
