@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..errors import InputError, ModelError
 from ..findings import Candidate, DetectionResult, Measurements, VoxelMask
-from ..measurement import measure, refine_mask
+from ..measurement import Lungs, measure, refine_mask
 from ..networks.cards import ModelCard
 from ..networks.fusion import channels_last, fuse_batch_norm
 from ..networks.weights import load_model
@@ -88,9 +88,7 @@ class Scorer(Protocol):
 class Measurer(Protocol):
     """The final voxels of a candidate and what they measure."""
 
-    def __call__(
-        self, volume: Volume, mask: VoxelMask, lung: NDArray[np.bool_] | None
-    ) -> tuple[VoxelMask, Measurements]: ...
+    def __call__(self, volume: Volume, mask: VoxelMask, lungs: Lungs | None) -> tuple[VoxelMask, Measurements]: ...
 
 
 class _NetworkPart:
@@ -178,12 +176,10 @@ class NetworkScorer(_NetworkPart):
         return np.stack((scores, 1 / (1 + np.exp(-logits[:, 1]))), axis=1)
 
 
-def refine_and_measure(
-    volume: Volume, mask: VoxelMask, lung: NDArray[np.bool_] | None
-) -> tuple[VoxelMask, Measurements]:
+def refine_and_measure(volume: Volume, mask: VoxelMask, lungs: Lungs | None) -> tuple[VoxelMask, Measurements]:
     """The shipped `Measurer`: the network's outline refined on the scan's own voxels, then measured."""
-    refined = refine_mask(volume, mask, lung_mask=lung)
-    return refined, measure(volume, refined)
+    refined = refine_mask(volume, mask, lung_mask=None if lungs is None else lungs.mask)
+    return refined, measure(volume, refined, lungs)
 
 
 class Detector:
@@ -320,9 +316,10 @@ class Detector:
         report: Callable[[float], None],
     ) -> tuple[Candidate, ...]:
         candidates: list[Candidate] = []
+        lungs = None if lung is None else Lungs.of(volume, lung)
         for done, n in enumerate(np.argsort(-scores[:, 0], kind="stable")):
             report(done / len(proposals))
-            mask, measurements = self._measurer(volume, mask_on_volume(proposals[n], prepared.grid, volume), lung)
+            mask, measurements = self._measurer(volume, mask_on_volume(proposals[n], prepared.grid, volume), lungs)
             inside = np.argwhere(mask.voxels).mean(axis=0) + mask.start_kji
             x, y, z = (float(v) for v in volume.index_to_lps(inside))
             candidate = Candidate(

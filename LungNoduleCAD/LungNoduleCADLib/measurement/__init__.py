@@ -1,7 +1,9 @@
-"""What a candidate measures: its outline on the scan's own voxels, its axes, volume and density."""
+"""What a candidate measures: its outline on the scan's own voxels, its axes, volume, density and place."""
 
 from .local_box import sphere_mask
+from .lungs import Lungs
 from .measure import measure
-from .refine import RefineSettings, refine_mask
+from .outline import RefineSettings
+from .refine import refine_mask
 
-__all__ = ["RefineSettings", "measure", "refine_mask", "sphere_mask"]
+__all__ = ["Lungs", "RefineSettings", "measure", "refine_mask", "sphere_mask"]

@@ -66,11 +66,19 @@ def depth_mm(voxels: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray
     Computed in the mask's extent only, which for a nodule in its box is a tenth of the work.
     """
     depth = np.zeros(voxels.shape)
-    box = ndimage.find_objects(voxels.astype(np.uint8))
-    if box and box[0] is not None:
-        region = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box[0])
+    if voxels.any():
+        region = extent_of(voxels, margin=1)
         depth[region] = ndimage.distance_transform_edt(voxels[region], sampling=spacing)
     return depth
+
+
+def extent_of(voxels: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice, slice]:
+    """The smallest box that holds the set voxels, of which there must be one, wider by a margin where the array is."""
+    k, j, i = (
+        slice(max(side.start - margin, 0), side.stop + margin)
+        for side in ndimage.find_objects(voxels.view(np.uint8))[0]
+    )
+    return k, j, i
 
 
 def sphere_mask(volume: Volume, center_lps: tuple[float, float, float], diameter_mm: float) -> VoxelMask:
@@ -95,11 +103,11 @@ def sphere_mask(volume: Volume, center_lps: tuple[float, float, float], diameter
 
 def trimmed(mask: VoxelMask) -> VoxelMask:
     """The same mask in the smallest box; unchanged when it is empty."""
-    box = ndimage.find_objects(mask.voxels.astype(np.uint8))
-    if not box or box[0] is None:
+    if not mask.voxels.any():
         return mask
-    start = np.add(mask.start_kji, [side.start for side in box[0]])
-    return VoxelMask(_triple(start), mask.voxels[box[0]].copy())
+    box = extent_of(mask.voxels)
+    start = np.add(mask.start_kji, [side.start for side in box])
+    return VoxelMask(_triple(start), mask.voxels[box].copy())
 
 
 def equivalent_diameter(volume_mm3: float) -> float:

@@ -1,0 +1,50 @@
+"""The convex hull of the lung around a nodule: what lies beyond it is chest wall, mediastinum or diaphragm."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+
+FEWEST_HULL_POINTS, MOST_HULL_POINTS = 50, 1500
+
+
+def _directions(count: int) -> NDArray[np.float32]:
+    """Unit vectors spread evenly over the sphere (a golden spiral)."""
+    step = np.arange(count) + 0.5
+    height = 1 - 2 * step / count
+    turn = np.pi * (1 + np.sqrt(5)) * step
+    width = np.sqrt(1 - height**2)
+    return np.stack([height, width * np.sin(turn), width * np.cos(turn)]).astype(np.float32)
+
+
+HULL_DIRECTIONS = _directions(48)
+
+
+def within_hull(voxels: Bools, lung: Bools, spacing: NDArray[np.float64], share: float, margin_mm: float) -> Bools:
+    """Those of the voxels that lie within the convex hull of the lung nearby, given by its extent in many directions.
+
+    The lung is convex towards the chest wall: the hull spans a juxtapleural nodule, and leaves the wall out.
+
+    :param share: of the lung that a plane of its hull has on its inner side; the rest is noise, and gas beyond the
+        wall.
+    :param margin_mm: how far beyond the hull a voxel may lie.
+    """
+    air = np.flatnonzero(lung)
+    if len(air) < FEWEST_HULL_POINTS:
+        return voxels
+    # Every n-th voxel gives the same extent to a fraction of a voxel, for a fraction of the time.
+    air = air[:: max(len(air) // MOST_HULL_POINTS, 1)]
+    points = np.flatnonzero(voxels)
+    of_air, of_points = (
+        np.stack(np.unravel_index(chosen, lung.shape)).T.astype(np.float32)
+        * spacing.astype(np.float32)
+        @ HULL_DIRECTIONS
+        for chosen in (air, points)
+    )
+    rank = int(share * (len(air) - 1))
+    extent = np.partition(of_air, rank, axis=0)[rank]
+    kept = np.zeros_like(voxels)
+    kept.ravel()[points] = (of_points <= extent + margin_mm).all(axis=1)
+    return kept
