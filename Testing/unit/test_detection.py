@@ -155,11 +155,29 @@ def test_classifier_sees_patches_centred_on_the_proposals() -> None:
             middle = x[:, 0, 32, 32, 32]
             return torch.stack((middle, -middle), dim=1)
 
-    image = torch.rand(30, 40, 50)
-    centers = [(1.0, 2.0, 3.0), (29.0, 39.0, 49.0), (10.2, 20.4, 30.6)]
+    image = torch.zeros(30, 40, 50)
+    centers = [(1.0, 2.0, 3.0), (28.0, 38.0, 48.0), (10.2, 20.4, 30.6)]
+    # Mirrored, the centre of an even number of voxels is the voxel beside it.
+    for value, (k, j, i) in zip((0.2, 0.5, 0.9), ((1, 2, 3), (28, 38, 48), (10, 20, 31)), strict=True):
+        image[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = value
     logits = classify(Center(), image, centers, batch=2)
-    assert np.allclose(logits[:, 0], [image[1, 2, 3], image[29, 39, 49], image[10, 20, 31]])
+    assert np.allclose(logits[:, 0], (0.2, 0.5, 0.9))
     assert classify(Center(), image, []).shape == (0, 2)
+
+
+def test_a_patch_and_its_mirror_images_are_one_opinion() -> None:
+    class Corner(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            corner = x[:, 0, :32, :16, :48].mean(dim=(1, 2, 3))
+            return torch.stack((corner, corner), dim=1)
+
+    image = torch.rand(64, 64, 64)
+    middle = [(32.0, 32.0, 32.0)]
+    seen = classify(Corner(), image, middle)
+    for axis in range(3):
+        assert not np.allclose(Corner()(image[None, None]), Corner()(image.flip(axis)[None, None]), atol=1e-5)
+    whole = [Corner()(image.flip(axes)[None, None]) for axes in ((), (0,), (1,), (2,))]
+    assert np.allclose(seen, torch.stack(whole).mean(dim=0), atol=1e-5)
 
 
 def test_memory_shortage_halves_the_batch_then_says_so() -> None:
