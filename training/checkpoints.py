@@ -1,19 +1,23 @@
-"""What the training loops share: averaged weights, and checkpoints that survive being killed at any moment."""
+"""The averaged weights of a training run, out of its checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.networks.fusion import NetworkT, channels_last
-from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier
-from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D
+from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier, HybridConfig
+from LungNoduleCADLib.networks.registry import build_config
+from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D, UNetConfig
 
 MOVING_AVERAGE = 0.997
+BEST, LAST, FORMER = "best.ckpt", "last.ckpt", "checkpoint.pt"
+"""The checkpoint of the best validation, that of the last interval, and what runs before the engine wrote."""
+NETWORK = "network."
 
 
 def moving_average(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
@@ -22,37 +26,54 @@ def moving_average(average: Tensor, value: Tensor, count: Tensor | int) -> Tenso
     return average + (1 - decay) * (value - average) if average.is_floating_point() else value
 
 
-def save_checkpoint(run: Path, parts: Mapping[str, Any], step: int) -> None:
-    """Write `checkpoint.pt` whole or not at all."""
-    temporary = run / "checkpoint.tmp"
-    torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, temporary)
-    temporary.replace(run / "checkpoint.pt")
-
-
-def load_checkpoint(run: Path, parts: Mapping[str, Any]) -> int:
-    """Restore every part from the run's checkpoint; returns its step, 0 without one."""
-    path = run / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    saved = torch.load(path, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(saved[name])
-    return int(saved["step"])
-
-
 def averaged_unet(run: Path) -> UNet25D:
-    """The averaged segmentation network of a run, in evaluation mode."""
-    return channels_last(_averaged(UNet25D(SMALL_UNET), run))
+    """The averaged segmentation network of a run, in evaluation mode.
+
+    :raises InputError: when the run has no checkpoint of one.
+    """
+    saved = load_checkpoint(run)
+    config: UNetConfig = _config(saved, "unet25d", SMALL_UNET, run)
+    return channels_last(_with_weights(UNet25D(config), saved))
 
 
 def averaged_hybrid(run: Path) -> HybridClassifier:
-    """The averaged classifier of a run, in evaluation mode."""
-    return channels_last(_averaged(HybridClassifier(SMALL_HYBRID), run))
+    """The averaged classifier of a run, in evaluation mode.
+
+    :raises InputError: when the run has no checkpoint of one.
+    """
+    saved = load_checkpoint(run)
+    config: HybridConfig = _config(saved, "hybrid", SMALL_HYBRID, run)
+    return channels_last(_with_weights(HybridClassifier(config), saved))
 
 
-def _averaged(network: NetworkT, run: Path) -> NetworkT:
-    saved = torch.load(run / "checkpoint.pt", weights_only=True)["average"]
-    weights = {name.removeprefix("module."): value for name, value in saved.items() if name != "n_averaged"}
+def load_checkpoint(run: Path) -> dict[str, Any]:
+    """The checkpoint whose weights count: the best one where there was validation, else the last.
+
+    :raises InputError: when there is none.
+    """
+    for name in (BEST, LAST, FORMER):
+        if (run / name).exists():
+            saved: dict[str, Any] = torch.load(run / name, weights_only=True, map_location="cpu")
+            return saved
+    raise InputError(f"{run} holds no checkpoint ({LAST}); train first, or give the folder of another run.")
+
+
+def _config(saved: dict[str, Any], name: str, former: Any, run: Path) -> Any:
+    """The network's settings; runs before the engine had one network each."""
+    network = saved.get("network", {"name": name, "config": None})
+    if network["name"] != name:
+        raise InputError(f"{run} trained the network {network['name']}, not {name}; give the folder of another run.")
+    return former if network["config"] is None else build_config(name, network["config"])
+
+
+def _with_weights(network: NetworkT, saved: dict[str, Any]) -> NetworkT:
+    if "average" in saved:
+        weights = {name.removeprefix("module."): value for name, value in saved["average"].items()}
+        del weights["n_averaged"]
+    else:
+        weights = {
+            name.removeprefix(NETWORK): value for name, value in saved["state_dict"].items() if name.startswith(NETWORK)
+        }
     network.load_state_dict(weights)
     network.eval()
     return network

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from LungNoduleCADLib.preprocess.window import LUNG_WINDOW_HU
+from LungNoduleCADLib.simulation import (
+    LIDC,
+    Location,
+    NoduleSpec,
+    Population,
+    draw_nodule,
+    draw_nodule_spec,
+    render_nodule,
+)
+from LungNoduleCADLib.simulation.nodule import box_offsets_mm
 
-from .splits import fold_of
+from .splits import NO_FOLD, fold_of
+
+if TYPE_CHECKING:
+    from .outlines import ReadOutline
 
 LUNA16_LOG_DIAMETER = (np.log(6.4), 0.46)
 """Mean and SD of ln(diameter / mm): LUNA16's median is 6.4 mm, and its 5th and 95th percentiles 4.1 and 19 mm; the
@@ -27,19 +41,22 @@ SOLID_MASK_LEVEL = 0.5
 class InsertableNodule:
     """A nodule ready to be blended: `image * (1 - alpha) + density * alpha` around its centre.
 
-    :param density: uint8 (k, j, i) at 1 mm, the lung window scaled to 0-255.
+    :param density: (k, j, i) at 1 mm: uint8, the lung window scaled to 0-255; of a simulated nodule int16, HU, because
+        calcium beyond the window counts until the scan has blurred it.
     :param alpha: uint8 (k, j, i), occupancy 0-255; feathered beyond the mask, so that no cut edge shows.
     :param mask: bool (k, j, i), the nodule proper: the training target.
     :param malignancy: 1 to 5, or NaN when no reader rated it or its size was changed (size is most of malignancy).
+    :param location: of a simulated nodule, what it lies against; None for what is cut from a scan.
     """
 
-    density: NDArray[np.uint8]
+    density: NDArray[np.uint8] | NDArray[np.int16]
     alpha: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     diameter_mm: float
     fold: int
     source: str
     malignancy: float = float("nan")
+    location: Location | None = None
 
 
 def to_window(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -136,18 +153,47 @@ def crop_nodules(folder: Path, seed: int, copies: int = 3) -> Iterator[Insertabl
                 yield nodule
 
 
-def simulated_nodules(count: int, seed: int) -> Iterator[InsertableNodule]:
-    """Nodules of the simulator, with LUNA16's sizes. Their fold is -1: they belong to no patient."""
-    from LungNoduleCADLib.simulation import draw_nodule_spec, render_nodule
-
+def simulated_nodules(
+    count: int, seed: int, outlines: Sequence[ReadOutline] = (), population: Population = LIDC
+) -> Iterator[InsertableNodule]:
+    """Nodules of the simulator, with LUNA16's sizes. A nodule with a reader's outline is of that patient's fold, the
+    others' fold is -1: they belong to no patient."""
     rng = np.random.default_rng(seed)
+    shapes = {id(outline): (one, outline) for one in outlines for outline in [one.outline()]}
+    pool = [outline for _, outline in shapes.values()]
     for n in range(count):
         diameter = float(np.clip(np.exp(rng.normal(*LUNA16_LOG_DIAMETER)), 3.0, 25.0))
-        spec = draw_nodule_spec(rng, diameter_mm=diameter)
-        occupancy, hu = render_nodule(spec, rng, spacing_mm=1.0)
-        nodule = insertable(hu, occupancy, fold=-1, source=f"simulated {n}", malignancy=float("nan"), feather_mm=0.0)
+        spec = draw_nodule_spec(rng, population, pool, diameter_mm=diameter)
+        fold = NO_FOLD if spec.outline is None else shapes[id(spec.outline)][0].fold
+        nodule = simulated_nodule(spec, rng, fold=fold, source=f"simulated {n} {spec.density}")
         if nodule is not None:
             yield nodule
+
+
+def simulated_nodule(
+    spec: NoduleSpec, rng: np.random.Generator, fold: int = NO_FOLD, source: str = "simulated"
+) -> InsertableNodule | None:
+    """One nodule of the simulator, its centre anywhere in a voxel; its mask is the body without strands and haze."""
+    model = draw_nodule(spec, rng)
+    offset = rng.uniform(-0.5, 0.5, 3).tolist()
+    alpha, hu = render_nodule(model, rng, 1.0, offset, supersampling=2)
+    body = model.depth_mm(box_offsets_mm(model, np.ones(3), offset)) > 0
+    if body.sum() < 8:
+        return None
+    box = ndimage.find_objects((ndimage.maximum_filter(alpha > 0.02, 3) | body).astype(np.uint8))[0]
+    # The box stays centred on the nodule: its middle voxel is what is placed.
+    middle = np.array(alpha.shape) // 2
+    reach = np.max([[m - s.start, s.stop - 1 - m] for m, s in zip(middle, box, strict=True)], axis=1)
+    box = tuple(slice(m - r, m + r + 1) for m, r in zip(middle, reach, strict=True))
+    return InsertableNodule(
+        np.rint(hu[box]).astype(np.int16),
+        np.rint(alpha[box] * 255).astype(np.uint8),
+        body[box],
+        equivalent_diameter(float(body.sum())),
+        fold,
+        source,
+        location=spec.location,
+    )
 
 
 def decoys(
@@ -192,6 +238,7 @@ def save_nodules(path: Path, nodules: Iterable[InsertableNodule]) -> int:
         fold=np.array([n.fold for n in items], dtype=np.int8),
         malignancy=np.array([n.malignancy for n in items], dtype=np.float32),
         source=np.array([n.source for n in items]),
+        location=np.array([n.location or "" for n in items]),
     )
     return len(items)
 
@@ -202,6 +249,7 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
     density, alpha, mask = data["density"], data["alpha"], data["mask"]
     shapes = data["shape"].astype(int)
     ends = np.cumsum(shapes.prod(axis=1))
+    locations = data["location"] if "location" in data else [""] * len(shapes)  # caches from before there were any
     return [
         InsertableNodule(
             density[end - shape.prod() : end].reshape(shape),
@@ -211,6 +259,7 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
             int(data["fold"][n]),
             str(data["source"][n]),
             float(data["malignancy"][n]),
+            str(locations[n]) or None,  # type: ignore[arg-type]
         )
         for n, (shape, end) in enumerate(zip(shapes, ends, strict=True))
     ]

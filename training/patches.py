@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .boxes import NoduleBox
-from .degrade import degrade
-from .sampler import Sources, cut, insert, oriented
+from .receiving import suited
+from .sampler import Sources, cut, insert_of, oriented
+from .transforms.medmix import medmix
+from .transforms.orientation import draw_orientation
+from .transforms.scanner import draw_scanner
 
 SIZE = 64
 HALF = SIZE // 2
@@ -78,13 +81,13 @@ class PatchSampler:
     def __init__(self, sources: Sources, proposals: list[Place], seed: int) -> None:
         self.sources, self.proposals = sources, proposals
         self.rng = np.random.default_rng(seed)
-        self._weights = np.ones(len(proposals))
+        self.weights = np.ones(len(proposals))
         self._cubes = [c for c in sources.cubes if len(c.background)]
         self._boxes = [b for b in sources.boxes if len(b.background) and len(b.image) >= SHORTEST_BOX]
 
     def report(self, proposal: int, probability: float) -> None:
         """Say how much of a nodule the classifier saw in a false proposal: how often it comes back depends on it."""
-        self._weights[proposal] = EASY_WEIGHT + probability
+        self.weights[proposal] = EASY_WEIGHT + probability
 
     def draw(self) -> Sample:
         """One sample."""
@@ -92,7 +95,7 @@ class PatchSampler:
         if kind.startswith("box") and (self._cubes or self._boxes):
             return self._from_box(background=kind == "box background")
         if kind == "proposal" and self.proposals:
-            index = int(self.rng.choice(len(self.proposals), p=self._weights / self._weights.sum()))
+            index = int(self.rng.choice(len(self.proposals), p=self.weights / self.weights.sum()))
             place = self.proposals[index]
             return Sample(
                 self._of_lung(self._cut(place), self.sources.lungs[place.lung].slice_mm), False, proposal=index
@@ -101,13 +104,14 @@ class PatchSampler:
         lung = self.sources.lungs[which]
         pool = lung.edge_places if self.rng.random() < 0.4 else lung.places
         place = Place(which, pool[self.rng.integers(len(pool))].astype(np.int64))
-        image = self._cut(place, jitter=0)
-        if kind not in ("insert", "decoy"):
-            return Sample(self._of_lung(image, lung.slice_mm), False)
         decoys = self.sources.decoys
+        if kind not in ("insert", "decoy") or (kind == "decoy" and not decoys):
+            return Sample(self._of_lung(self._cut(place, jitter=0), lung.slice_mm), False)
         nodule = self.sources.draw_nodule(self.rng) if kind == "insert" else decoys[self.rng.integers(len(decoys))]
+        nodule = oriented(nodule, self.rng, lung.slice_mm)
+        image = self._cut(Place(which, suited(lung.image, nodule, place.center_kji, self.rng)), jitter=0)
         where = HALF + self.rng.integers(-JITTER, JITTER + 1, size=3)
-        image, mask = insert(image, oriented(nodule, self.rng, lung.slice_mm), where)
+        image, mask = insert_of(lung, image, nodule, where, self.rng)
         if kind == "decoy" or mask.sum() < 8:
             return Sample(self._of_lung(image, lung.slice_mm), False)
         if self.rng.random() < 0.1:
@@ -150,23 +154,19 @@ class PatchSampler:
 
     def _finish(self, image: NDArray[np.uint8], slice_mm: float, bounds: Extent) -> NDArray[np.uint8]:
         """Another scanner, nothing outside the bounds, mirror, turn (A8), one draw a sample."""
-        rng = self.rng
-        x = np.clip(degrade(image.astype(np.float32), rng, slice_mm), 0, 255).astype(np.uint8)
+        scanner = draw_scanner(self.rng, image.shape, slice_mm)
+        x = np.clip(scanner(image.astype(np.float32)), 0, 255).astype(np.uint8)
         image = np.zeros_like(x)
         seen = tuple(slice(min(b.start, HALF - UNCUT), max(b.stop, HALF + UNCUT)) for b in bounds)
         image[seen] = x[seen]
-        for axis in range(3):
-            if rng.random() < 0.5:
-                image = np.flip(image, axis)
-        return np.ascontiguousarray(image.swapaxes(1, 2) if rng.random() < 0.5 else image)
+        return np.ascontiguousarray(draw_orientation(self.rng)(image))
 
-    def _medmix(self, image: NDArray[np.uint8], mask: NDArray[np.bool_], alpha: float = 0.5) -> NDArray[np.uint8]:
+    def _medmix(self, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Inside the nodule the patch, outside a mixture with another lung's patch (A9, fault 8 put right)."""
         which = int(self.rng.integers(len(self.sources.lungs)))
         places = self.sources.lungs[which].places
         other = self._cut(Place(which, places[self.rng.integers(len(places))].astype(np.int64)))
-        keep = np.maximum(ndimage.gaussian_filter(mask.astype(np.float32), 1.0), mask)
-        return np.rint(keep * image + (1 - keep) * (alpha * image + (1 - alpha) * other)).astype(np.uint8)
+        return medmix(mask, other)(image)
 
 
 def extent(shape: tuple[int, ...], center: NDArray[np.int64]) -> Extent:

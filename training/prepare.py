@@ -21,10 +21,12 @@ from LungNoduleCADLib.volume import Volume
 
 from .boxes import crop_boxes, save_boxes
 from .nodules import InsertableNodule, crop_nodules, decoys, save_nodules, simulated_nodules
+from .outlines import FILE as OUTLINES
+from .outlines import read_outlines, save_outlines
 from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, PHANTOM_SEEDS, fold_of
 
 DECOYS_PER_SCAN = 200
-SIMULATED_NODULES = 800
+SIMULATED_NODULES = 1600
 
 
 def prepare_background(
@@ -70,10 +72,13 @@ def main() -> None:
             prepare_background(phantom.volume, phantom.lung_mask.voxels, f"phantom-{seed}", path)
     print(f"boxes: {save_boxes(cache / 'boxes.npz', crop_boxes(arguments.data))}", flush=True)
     nodules = arguments.data / "lidc-nodules"
+    outlines = list(read_outlines(arguments.data))
+    save_outlines(cache / OUTLINES, outlines)
+    print(f"outlines: {len(outlines)}", flush=True)
     for name, items in (
         ("decoys", negatives),
         ("crops", crop_nodules(nodules, arguments.seed)),
-        ("simulated", simulated_nodules(SIMULATED_NODULES, arguments.seed)),
+        ("simulated", simulated_nodules(SIMULATED_NODULES, arguments.seed, outlines)),
     ):
         print(f"{name}: {save_nodules(cache / f'{name}.npz', items)}", flush=True)
 

@@ -4,18 +4,24 @@ nodule."""
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleCADLib.simulation import ScanCharacter
+
 from .boxes import NoduleBox, ball, load_boxes, load_cubes
-from .degrade import degrade
 from .nodules import InsertableNodule, load_nodules
-from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, fold_of
+from .receiving import character_of, receive, suited
+from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, fold_of, serves
+from .transforms.orientation import draw_orientation
+from .transforms.scanner import draw_scanner
 
 SLICES = 7
 PATCH = 64
@@ -44,6 +50,11 @@ class Lung:
     edge_places: NDArray[np.int16]
     slice_mm: float
     ijk_to_lps: NDArray[np.float64]
+
+    @cached_property
+    def character(self) -> ScanCharacter:
+        """Its scan's noise and blur, measured when they are first asked for."""
+        return character_of(self.image)
 
 
 def doubtful_regions() -> dict[str, list[tuple[NDArray[np.float64], float]]]:
@@ -99,26 +110,34 @@ def insert(
     return out, mask
 
 
+def insert_of(
+    lung: Lung,
+    image: NDArray[np.uint8],
+    nodule: InsertableNodule,
+    center: NDArray[np.integer],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The same in a part of a lung: a simulated nodule gets the blur and the noise of the lung's scan."""
+    if nodule.location is None:
+        return insert(image, nodule, center)
+    return receive(image, nodule, center, lung.character, rng)
+
+
 def oriented(nodule: InsertableNodule, rng: np.random.Generator, slice_mm: float = 1.0) -> InsertableNodule:
-    """A random mirror image or in-plane quarter turn of a nodule, blurred along z like the scan it goes into."""
-    arrays: list[NDArray[Any]] = [nodule.density, nodule.alpha, nodule.mask]
-    for axis in range(3):
-        if rng.random() < 0.5:
-            arrays = [np.flip(a, axis) for a in arrays]
-    if rng.random() < 0.5:
-        arrays = [a.swapaxes(1, 2) for a in arrays]
-    density, alpha, mask = arrays
-    if slice_mm > 1.6:
+    """A random mirror image or in-plane quarter turn of a nodule; what was cut from a scan is blurred along z like the
+    scan it goes into, as a simulated nodule is when it is inserted."""
+    density, alpha, mask = map(draw_orientation(rng), (nodule.density, nodule.alpha, nodule.mask))
+    if slice_mm > 1.6 and nodule.location is None:
         pad = int(slice_mm / 2)
         mask = np.pad(mask, ((pad, pad), (0, 0), (0, 0)))
         alpha = ndimage.uniform_filter1d(np.pad(alpha, ((pad, pad), (0, 0), (0, 0))), int(slice_mm), axis=0)
         density = np.pad(density, ((pad, pad), (0, 0), (0, 0)), mode="edge")
-    return InsertableNodule(density, alpha, mask, nodule.diameter_mm, nodule.fold, nodule.source, nodule.malignancy)
+    return replace(nodule, density=density, alpha=alpha, mask=mask)
 
 
 @dataclass
 class Sources:
-    """What one fold trains on (fold None: everything)."""
+    """What there is to train on."""
 
     lungs: list[Lung]
     cubes: list[NoduleBox]
@@ -128,20 +147,21 @@ class Sources:
     decoys: list[InsertableNodule]
 
     @classmethod
-    def load(cls, cache: Path, data: Path, leave_out: int | None) -> Sources:
-        """Everything except the patients and the scan that `leave_out` holds back."""
+    def load(cls, cache: Path, data: Path, leave_out: Collection[int] = ()) -> Sources:
+        """Everything except the patients and the scans of the folds that `leave_out` holds back."""
         return cls(
-            [lung for lung in load_lungs(cache) if fold_of(lung.name) != leave_out],
-            [cube for cube in load_cubes(data / "lidc-nodules") if fold_of(cube.patient) != leave_out],
-            [box for box in load_boxes(cache / "boxes.npz") if fold_of(box.patient) != leave_out],
-            [n for n in load_nodules(cache / "crops.npz") if n.fold != leave_out],
-            load_nodules(cache / "simulated.npz"),
-            [n for n in load_nodules(cache / "decoys.npz") if n.fold != leave_out],
+            [lung for lung in load_lungs(cache) if serves(fold_of(lung.name), leave_out)],
+            [cube for cube in load_cubes(data / "lidc-nodules") if serves(fold_of(cube.patient), leave_out)],
+            [box for box in load_boxes(cache / "boxes.npz") if serves(fold_of(box.patient), leave_out)],
+            [n for n in load_nodules(cache / "crops.npz") if serves(n.fold, leave_out)],
+            [n for n in load_nodules(cache / "simulated.npz") if serves(n.fold, leave_out)],
+            [n for n in load_nodules(cache / "decoys.npz") if serves(n.fold, leave_out)],
         )
 
     def draw_nodule(self, rng: np.random.Generator, simulated_share: float = 0.25) -> InsertableNodule:
         """A nodule to insert, real three times out of four."""
-        pool = self.simulated if rng.random() < simulated_share else self.crops
+        simulated = rng.random() < simulated_share
+        pool = self.simulated if self.simulated and (simulated or not self.crops) else self.crops
         return pool[rng.integers(len(pool))]
 
     def draw_box(self, rng: np.random.Generator, cube_share: float = 0.5) -> NoduleBox:
@@ -174,10 +194,10 @@ class SliceSampler:
         self,
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_], tuple[int, NDArray[np.int64]] | None]:
         """One sample; the last part names its place when it is plain lung."""
-        kind = self.rng.choice(list(self.SHARES), p=list(self.SHARES.values()))
+        kind = str(self.rng.choice(list(self.SHARES), p=list(self.SHARES.values())))
         if kind == "box":
             return (*self._box(), None)
-        return self._lung(str(kind))
+        return self._lung("lung" if kind == "decoy" and not self.sources.decoys else kind)
 
     def _lung(
         self, kind: str
@@ -203,6 +223,7 @@ class SliceSampler:
             decoys = self.sources.decoys
             nodule = self.sources.draw_nodule(rng) if kind == "insert" else decoys[rng.integers(len(decoys))]
             nodule = oriented(nodule, rng, lung.slice_mm)
+            place = suited(lung.image, nodule, place, rng)
             # Any slice of the nodule may be the focus slice, and now and then one just beyond it.
             reach = max(int(np.moveaxis(nodule.mask, plane, 0).any(axis=(1, 2)).sum()) // 2, 1)
             offset[plane] = rng.integers(-reach, reach + 1)
@@ -211,7 +232,7 @@ class SliceSampler:
         target = np.zeros(image.shape, dtype=bool)
         if nodule is not None:
             where = place - first + offset
-            image, inserted = insert(image, nodule, where)
+            image, inserted = insert_of(lung, image, nodule, where, rng)
             if kind == "insert":
                 target = inserted
         image, (target, ignore) = self._augment(image, [target, ignore], lung.slice_mm, plane)
@@ -243,20 +264,14 @@ class SliceSampler:
     ) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
         """Another scanner, mirror, quarter-turn (B5, A8), one draw a sample; the extra slices of the plane are cut
         off, and the masks reduced to the focus slice."""
-        rng = self.rng
+        scanner = draw_scanner(self.rng, image.shape, slice_mm)
+        orientation = draw_orientation(self.rng)
         middle = image.shape[plane] // 2
-        masks = [np.moveaxis(m, plane, 0)[middle] for m in masks]
         # Scanners make axial slices, whichever plane is looked at.
-        x = np.moveaxis(degrade(image.astype(np.float32), rng, slice_mm), plane, 0)
+        x = np.moveaxis(scanner(image.astype(np.float32)), plane, 0)
         x = x[middle - SLICES // 2 : middle + SLICES // 2 + 1]
-        image = np.clip(x, 0, 255).astype(np.uint8)
-        for axis in range(3):
-            if rng.random() < 0.5:
-                image = np.flip(image, axis)
-                masks = [np.flip(m, axis - 1) for m in masks] if axis else masks
-        if rng.random() < 0.5:
-            image, masks = image.swapaxes(1, 2), [m.swapaxes(0, 1) for m in masks]
-        return image, masks
+        focus = [np.moveaxis(mask, plane, 0)[middle : middle + 1] for mask in masks]
+        return orientation(np.clip(x, 0, 255).astype(np.uint8)), [orientation.of_mask(mask)[0] for mask in focus]
 
 
 def _overlap(canvas: int, size: int, rng: np.random.Generator) -> tuple[slice, slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 FOLDS = 5
 
@@ -14,7 +15,8 @@ BACKGROUND_SLABS = ("LIDC-IDRI-0002-slab", "LIDC-IDRI-0003-slab")
 
 PHANTOM_SEEDS = (100, 101, 102, 103)
 """Healthy simulated lungs, beside the real ones; evaluation uses other seeds."""
-NO_FOLD = -1
+NO_FOLD, UNKNOWN_FOLD = -1, -2
+"""Of what belongs to no patient, and of what belongs to one who is not known: may serve wherever nobody is left out."""
 
 
 def fold_of(patient: str) -> int:
@@ -26,3 +28,8 @@ def fold_of(patient: str) -> int:
         return BACKGROUND_SCANS.index(patient)
     patient = patient.removesuffix("-slab")
     return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") % FOLDS
+
+
+def serves(fold: int, leave_out: Collection[int]) -> bool:
+    """Whether something of that fold may be trained on while these folds are held back."""
+    return fold not in leave_out and not (leave_out and fold == UNKNOWN_FOLD)

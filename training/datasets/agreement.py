@@ -85,7 +85,7 @@ def compare(
         result.points += len(places)
         grid = grid_of(ours, places)
         if grid is None:
-            grid, known = _usual_grid(ours), False
+            grid, known = usual_grid(ours), False
         else:
             known = True
             result.grids += 1
@@ -117,7 +117,8 @@ def grid_of(readings: Readings, places_lps: NDArray[np.float64]) -> Volume | Non
     return _grid(readings, (step_i, step_j), (start_x, start_y))
 
 
-def _usual_grid(readings: Readings) -> Volume:
+def usual_grid(readings: Readings) -> Volume:
+    """The pixel grid of a scan of which nothing but the XML is known."""
     return _grid(readings, (USUAL_PIXEL_MM, USUAL_PIXEL_MM), (0.0, 0.0))
 
 

@@ -14,7 +14,7 @@ from ..volume import Volume
 from .acquisition import KERNELS, acquire
 from .anatomy import Anatomy, build_anatomy
 from .lungs import LungTrees, build_trees
-from .nodule import NoduleSpec, draw_nodule_spec
+from .nodule_spec import NoduleSpec, draw_nodule_spec
 from .phantom_spec import FOV_MM, Z_RANGES_MM, Frame, PhantomSpec, Size
 from .placement import PlacedNodule, Placer, truth_mask
 from .tissue import build_tissue, insert_into_tissue

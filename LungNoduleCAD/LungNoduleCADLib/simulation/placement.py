@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..findings import VoxelMask
 from .anatomy import Anatomy
-from .nodule import NoduleModel, NoduleSpec, draw_nodule
+from .nodule import NoduleModel, draw_nodule
+from .nodule_spec import NoduleSpec
 from .trees import Tubes
 
 _TRIES = 400
@@ -180,7 +181,7 @@ def truth_mask(
     :param supersampling: sub-voxels along each axis of a voxel.
     :return: voxels at least half filled; the volume, mm3; the centre of mass (x, y, z), phantom frame, mm.
     """
-    reach = nodule.model.surface.reach_mm
+    reach = nodule.model.surface.reach_mm + 3 * nodule.model.spec.roughness_mm
     middle = (nodule.center[::-1] - first_voxel_xyz[::-1]) / spacing_kji_mm
     low = np.maximum(np.floor(middle - reach / spacing_kji_mm).astype(int), 0)
     high = np.minimum(np.ceil(middle + reach / spacing_kji_mm).astype(int) + 1, shape)

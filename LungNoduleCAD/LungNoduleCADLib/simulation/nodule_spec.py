@@ -1,0 +1,188 @@
+"""What nodule is wanted: `NoduleSpec`, and the populations that specs are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ..errors import InputError
+from ..findings import DensityType
+from .nodule_shape import NODULE_SHAPES, NoduleShape
+from .outline import Outline, pick
+
+Location = Literal["isolated", "juxtapleural", "juxtavascular"]
+LOCATIONS: tuple[Location, ...] = get_args(Location)
+DENSITIES: tuple[DensityType, ...] = get_args(DensityType)
+Calcification = Literal["diffuse", "central", "laminated", "popcorn"]
+CALCIFICATIONS: tuple[Calcification, ...] = get_args(Calcification)
+"""The benign patterns (Swensen et al. 2000)."""
+
+DIAMETER_RANGE_MM = (3.0, 30.0)
+"""LIDC contours nodules from 3 mm (Armato et al. 2011); above 30 mm they are masses (Fleischner glossary)."""
+
+_MEDIAN_DIAMETER_MM = 6.4
+_LOG_SD_BELOW, _LOG_SD_ABOVE = 0.27, 0.66
+
+
+@dataclass(frozen=True)
+class NoduleSpec:
+    """A wanted nodule. What is left None is drawn from the distributions of this module by the caller's generator.
+
+    :param diameter_mm: diameter of the sphere of the same volume, without spicules, mm.
+    :param hu: mean density of the body, HU (of the ground-glass part of a part-solid nodule).
+    :param core_fraction: diameter of the solid core of a part-solid nodule over the whole's.
+    :param edge_mm: width over which the edge goes from outside to inside, mm.
+    :param elongation: longest over shortest axis.
+    :param center_lps: a fixed place in the phantom; None lets the phantom choose one that honours `location`.
+    :param outline: a drawn outline, which takes the place of `shape`.
+    :param roughness_mm: standard deviation of the surface about its smooth form, mm.
+    :param heterogeneity_hu: standard deviation of the body's density over some millimetres, HU.
+    :param haze: ground-glass around the body, as a share of its density at the surface; it fades outwards.
+    :param calcification: where a calcified nodule's calcium lies; the rest is soft tissue.
+    :param cavity_fraction: diameter of the air in the body over the whole's; 0 is no cavity.
+    :param vessels: how many feeding vessels leave the nodule.
+    :param tags: how many thin strands run far outwards (pleural tags, septa).
+    :param spicules: how many short thin strands surround it, whatever its shape.
+    :raises InputError: when a value is outside what can be simulated.
+    """
+
+    diameter_mm: float
+    density: DensityType = "solid"
+    location: Location = "isolated"
+    shape: NoduleShape = "ellipsoid"
+    hu: float | None = None
+    core_fraction: float | None = None
+    edge_mm: float | None = None
+    elongation: float | None = None
+    center_lps: tuple[float, float, float] | None = None
+    outline: Outline | None = None
+    roughness_mm: float = 0.0
+    heterogeneity_hu: float = 0.0
+    haze: float = 0.0
+    calcification: Calcification = "diffuse"
+    cavity_fraction: float = 0.0
+    vessels: int = 0
+    tags: int = 0
+    spicules: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.diameter_mm <= 60.0:
+            raise InputError(f"The nodule diameter {self.diameter_mm} mm cannot be simulated; choose 1 to 60 mm.")
+        choices = {
+            "density": DENSITIES, "location": LOCATIONS, "shape": NODULE_SHAPES, "calcification": CALCIFICATIONS,
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InputError(f"The nodule {name} '{value}' is unknown; choose one of {', '.join(allowed)}.")
+        if self.core_fraction is not None and not 0 < self.core_fraction < 1:
+            raise InputError(f"The solid core's share {self.core_fraction} of the diameter must lie between 0 and 1.")
+        if self.edge_mm is not None and self.edge_mm <= 0:
+            raise InputError(f"The nodule's edge width {self.edge_mm} mm must be above 0.")
+        if self.elongation is not None and not 1 <= self.elongation <= 3:
+            raise InputError(f"The nodule's elongation {self.elongation} must lie between 1 and 3.")
+        if not (0 <= self.haze <= 1 and 0 <= self.cavity_fraction < 1):
+            raise InputError(f"Haze {self.haze} and cavity {self.cavity_fraction} must lie between 0 and 1.")
+        if min(self.roughness_mm, self.heterogeneity_hu, self.vessels, self.tags, self.spicules) < 0:
+            raise InputError("A nodule's roughness, heterogeneity and number of strands must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class Population:
+    """From what nodules are drawn.
+
+    :param densities: shares of `DENSITIES`.
+    :param locations: shares of `LOCATIONS`.
+    :param detailed: whether what the eye sees in real nodules beyond shape and density is drawn too: rough surfaces,
+        uneven densities, haze, strands, cavities, patterns of calcium.
+    """
+
+    densities: tuple[float, ...]
+    locations: tuple[float, ...]
+    detailed: bool
+
+
+PLAIN = Population((0.77, 0.08, 0.07, 0.07, 0.01), (0.4, 0.3, 0.3), detailed=False)
+"""Mostly solid, about one in seven subsolid (19 % of the positive screening results of Henschke et al. 2002). The
+shares of locations are a choice, not measured: each is frequent enough to be tested. What phantoms are drawn from."""
+LIDC = Population((0.72, 0.06, 0.09, 0.13, 0.0), (0.3, 0.3, 0.4), detailed=True)
+"""As LIDC's readers rated 743 of LUNA16's nodules: texture 5 in 81 % of them, 3 or 4 in 9 %, 1 or 2 in 10 %;
+calcification 1 to 5 (popcorn to central) in 12 %, fat in none. Locations were counted by eye on real nodules at 1 mm:
+most hang on a vessel, a third lies against the pleura."""
+
+_BODY_HU: dict[DensityType, tuple[float, float]] = {
+    "solid": (25.0, 70.0), "part-solid": (-480.0, 110.0), "ground-glass": (-520.0, 90.0), "calcified": (1000.0, 350.0),
+    "fat": (-80.0, 20.0),
+}  # fmt: skip
+"""Mean and SD of LIDC's bodies, HU, such that the 90th percentile of their blurred density agrees with 743 real ones'
+at each texture rating (medians -25, -120 and -520 HU for ratings 5, 3-4 and 1-2) and in the calcified."""
+_SOLID_EDGE_MM = (0.4, 1.2)
+
+_CALCIFIED_UP_TO_MM = 8.0
+"""Calcified nodules are small (80 % of LIDC's between 4.8 and 10.8 mm); larger ones are rarer by the square."""
+_SPICULATED_SHARE, _TAGGED_SHARE, _CAVITY_SHARE, _HAZY_SHARE = 0.12, 0.2, 0.02, 0.2
+"""LIDC's readers rated spiculation 3 to 5 in 9 % of these 743 nodules, mostly large ones; the other shares were set by
+eye."""
+
+
+def draw_nodule_spec(
+    rng: np.random.Generator,
+    population: Population = PLAIN,
+    outlines: Sequence[Outline] = (),
+    **fixed: Any,
+) -> NoduleSpec:
+    """Draw a nodule as screening finds them; `fixed` fields of `NoduleSpec` are kept.
+
+    Diameters: two half-lognormals meeting at the median, fitted to LUNA16's 1186 nodules (median 6.4 mm, 5th to 95th
+    percentile 4.1 to 19 mm), cut to 3-30 mm. The shares of shapes are a choice, not measured: each is frequent enough
+    to be tested; larger nodules are less often smooth.
+
+    :param outlines: drawn outlines; where there are any, two in three nodules have one of them instead of a shape with
+        a formula.
+    """
+    side = rng.random() < 0.5
+    diameter = _MEDIAN_DIAMETER_MM * np.exp(abs(rng.standard_normal()) * (-_LOG_SD_BELOW if side else _LOG_SD_ABOVE))
+    diameter = float(fixed.get("diameter_mm") or np.clip(diameter, *DIAMETER_RANGE_MM))
+    rough = min(diameter / 30.0, 0.6)
+    smooth = 1 - rough
+    shares = [0.3 * smooth, 0.45 * smooth, 0.25 * smooth + 0.3 * rough, 0.4 * rough, 0.3 * rough]
+    drawn = NoduleSpec(
+        diameter_mm=diameter,
+        density=str(rng.choice(DENSITIES, p=population.densities)),  # type: ignore[arg-type]
+        location=str(rng.choice(LOCATIONS, p=population.locations)),  # type: ignore[arg-type]
+        shape=str(rng.choice(NODULE_SHAPES, p=shares)),  # type: ignore[arg-type]
+    )
+    if outlines and rng.random() < 2 / 3:
+        drawn = replace(drawn, outline=pick(outlines, diameter, rng))
+    if population.detailed and drawn.density == "calcified" and rng.random() > (_CALCIFIED_UP_TO_MM / diameter) ** 2:
+        drawn = replace(drawn, density="solid")
+    density = fixed.get("density", drawn.density)
+    details = _details(diameter, density, drawn.location, rng) if population.detailed else {}
+    return replace(drawn, **{**details, **fixed})
+
+
+def _details(diameter: float, density: DensityType, location: Location, rng: np.random.Generator) -> dict[str, Any]:
+    """What real nodules show beyond shape and density; ranges set by eye against LIDC's, as `training.realism` does
+    with numbers."""
+    size = min(diameter / 20, 1.0)
+    subsolid = density in ("ground-glass", "part-solid")
+    spiculated = rng.random() < _SPICULATED_SHARE * (0.5 + 2 * size) and density != "calcified"
+    hazy = rng.random() < _HAZY_SHARE and density != "calcified"
+    cavity = rng.random() < _CAVITY_SHARE * (1 + 3 * size) and density == "solid" and diameter > 8
+    hanging = int(rng.integers(0, 3)) if location == "juxtavascular" else int(rng.random() < 0.25)
+    edge = {"edge_mm": min(float(rng.uniform(*_SOLID_EDGE_MM)), 0.4 * diameter)} if not subsolid else {}
+    return {
+        **edge,
+        "hu": float(np.clip(rng.normal(*_BODY_HU[density]), -750, 2000)),
+        "roughness_mm": float(rng.uniform(0.05, 0.2) + (0.35 * size if subsolid else 0.2 * size)),
+        "heterogeneity_hu": float(rng.uniform(40, 110) if subsolid else rng.uniform(15, 60)),
+        "haze": float(rng.uniform(0.1, 0.4)) if hazy else 0.0,
+        "calcification": str(rng.choice(CALCIFICATIONS, p=[0.8, 0.12, 0.04, 0.04])),
+        "cavity_fraction": float(rng.uniform(0.25, 0.6)) if cavity else 0.0,
+        "vessels": hanging + int(rng.integers(0, 3) * size),
+        "tags": int(rng.integers(1, 4)) if rng.random() < _TAGGED_SHARE + 0.3 * size else 0,
+        "spicules": int(rng.integers(6, 22)) if spiculated else 0,
+    }

@@ -1,0 +1,268 @@
+"""What makes simulated nodules real ones' like: drawn outlines, strands, insides; and scans that receive them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from LungNoduleCADLib.errors import InputError
+from LungNoduleCADLib.simulation import (
+    CALCIFICATIONS,
+    LIDC,
+    PLAIN,
+    NoduleSpec,
+    Outline,
+    draw_nodule,
+    draw_nodule_spec,
+    fitting_place,
+    measure_scan,
+    receive_nodule,
+    render_nodule,
+)
+from LungNoduleCADLib.simulation.acquisition import KERNELS, acquire
+from LungNoduleCADLib.simulation.interior import SmoothNoise
+from LungNoduleCADLib.simulation.outline import turned
+from LungNoduleCADLib.simulation.receiving import walls
+from LungNoduleCADLib.simulation.scan_character import ScanCharacter
+
+AIR = -860.0
+
+
+def ellipsoid(radii: tuple[float, ...] = (5.0, 7.0, 4.0)) -> Outline:
+    axes = np.meshgrid(*[np.arange(-10, 11)] * 3, indexing="ij")
+    return Outline((sum((a / r) ** 2 for a, r in zip(axes, radii, strict=True)) < 1).astype(np.float32))
+
+
+def quiet(blur_mm: float = 0.7, noise_hu: float = 0.0) -> ScanCharacter:
+    white = np.zeros((7, 9, 9), dtype=np.float32)
+    white[3, 4, 4] = 1
+    return ScanCharacter(noise_hu, white, (blur_mm,) * 3)
+
+
+def lung(shape: tuple[int, ...] = (41, 41, 41)) -> np.ndarray:
+    return np.full(shape, AIR, dtype=np.float32)
+
+
+# -- outlines ---------------------------------------------------------------------------------------------------------
+def test_an_outline_keeps_its_form_at_any_size():
+    outline = ellipsoid()
+    assert outline.volume_mm3 == pytest.approx(4 / 3 * np.pi * 5 * 7 * 4, rel=0.06)
+    surface = turned(outline, 12.0, np.random.default_rng(0))
+    axis = (np.arange(96) + 0.5) / 96 * 24 - 12
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).astype(np.float32)
+    inside = surface.depth_mm(points) > 0
+    assert inside.sum() * 0.25**3 == pytest.approx(np.pi / 6 * 12**3, rel=0.03)
+    spread = np.sqrt(np.linalg.eigvalsh(np.cov(np.argwhere(inside).T)))
+    assert spread / spread[1] == pytest.approx(np.array([4, 5, 7]) / 5, rel=0.06)
+
+
+def test_an_outline_of_nothing_is_refused():
+    with pytest.raises(InputError, match="encloses nothing"):
+        Outline(np.full((3, 3, 3), 0.2))
+
+
+def test_depth_falls_by_a_millimetre_a_millimetre_far_beyond_the_sampled_cube():
+    surface = turned(ellipsoid(), 10.0, np.random.default_rng(1))
+    far = np.array([[0, 0, 20.0], [0, 0, 25.0]], dtype=np.float32)
+    near, farther = surface.depth_mm(far)
+    assert near < -8 and near - farther == pytest.approx(5, abs=0.5)
+
+
+def test_drawn_specs_take_outlines_of_like_size():
+    outlines = [ellipsoid((r, r, r)) for r in np.linspace(2, 9, 60)]
+    rng = np.random.default_rng(0)
+    specs = [draw_nodule_spec(rng, LIDC, outlines, diameter_mm=6.0) for _ in range(400)]
+    drawn = [spec.outline.diameter_mm for spec in specs if spec.outline is not None]
+    assert 0.6 < len(drawn) / len(specs) < 0.73 and max(drawn) < 10
+
+
+# -- what is drawn, and that it stays what it was ---------------------------------------------------------------------
+def test_the_plain_population_draws_no_details_and_the_other_draws_all():
+    rng = np.random.default_rng(0)
+    plain = [draw_nodule_spec(rng, PLAIN) for _ in range(50)]
+    assert not any(spec.roughness_mm or spec.vessels or spec.haze or spec.heterogeneity_hu for spec in plain)
+    rich = [draw_nodule_spec(rng, LIDC) for _ in range(800)]
+    assert {spec.calcification for spec in rich} == set(CALCIFICATIONS)
+    for name in ("vessels", "tags", "spicules", "haze", "cavity_fraction", "roughness_mm"):
+        assert any(getattr(spec, name) for spec in rich), name
+    assert all(spec.diameter_mm < 20 for spec in rich if spec.density == "calcified")
+
+
+def test_the_same_generator_gives_the_same_detailed_nodule():
+    def made() -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(5)
+        return render_nodule(draw_nodule_spec(rng, LIDC, [ellipsoid()], diameter_mm=9.0), rng, supersampling=2)
+
+    for one, other in zip(made(), made(), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("field", "value"), [("haze", 1.5), ("cavity_fraction", 1.0), ("vessels", -1)])
+def test_refuses_details_that_cannot_be(field, value):
+    with pytest.raises(InputError, match=r"(?i)haze|strands"):
+        NoduleSpec(8.0, **{field: value})
+
+
+def test_supersampling_keeps_the_volume_of_a_small_sphere_wherever_it_lies():
+    for offset in ((0.0, 0.0, 0.0), (0.5, 0.3, -0.4)):
+        alpha, _ = render_nodule(
+            NoduleSpec(3.0, shape="sphere", edge_mm=0.4), np.random.default_rng(0), 1.0, offset, supersampling=3
+        )
+        assert alpha.sum() == pytest.approx(np.pi / 6 * 27, rel=0.06)
+
+
+def test_vessels_leave_the_body_and_grow_thin():
+    rng = np.random.default_rng(0)
+    model = draw_nodule(NoduleSpec(8.0, shape="sphere", vessels=2), rng)
+    alpha, _ = render_nodule(model, rng, 0.5)
+    axes = [(np.arange(n) - n // 2) * 0.5 for n in alpha.shape]
+    distance = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    shells = [(alpha[(distance >= r) & (distance < r + 1)] > 0.4).sum() for r in (5, 6, 7)]
+    assert min(shells[:2]) > 4 and (model.depth_mm(np.array([[0, 0, 6.0]], dtype=np.float32)) < 0).all()
+    assert model.reach_mm > 9
+
+
+def test_a_cavity_is_air_within_a_wall():
+    spec = NoduleSpec(16.0, shape="sphere", hu=40.0, cavity_fraction=0.5, heterogeneity_hu=1.0)
+    alpha, hu = render_nodule(spec, np.random.default_rng(1))
+    middle = tuple(n // 2 for n in hu.shape)
+    assert alpha[middle] == 1 and hu[alpha > 0.9].min() < -800
+    wall = tuple(m + d for m, d in zip(middle, (0, 0, 6), strict=True))
+    assert hu[wall] > -60
+
+
+@pytest.mark.parametrize("pattern", CALCIFICATIONS)
+def test_calcium_lies_where_its_pattern_says(pattern):
+    spec = NoduleSpec(14.0, "calcified", shape="sphere", hu=700.0, calcification=pattern, heterogeneity_hu=1.0)
+    alpha, hu = render_nodule(spec, np.random.default_rng(0))
+    axes = np.meshgrid(*[np.arange(n) - n // 2 for n in hu.shape], indexing="ij")
+    distance = np.sqrt(sum(a**2 for a in axes))
+    inside, dense = alpha > 0.95, hu > 350
+    share = dense[inside].mean()
+    if pattern == "diffuse":
+        assert share == 1
+    elif pattern == "central":
+        assert dense[distance < 2].all() and not dense[inside & (distance > 5.5)].any()
+    else:
+        assert 0.15 < share < 0.75
+
+
+def test_smooth_noise_is_the_same_from_wherever_it_is_sampled():
+    noise = SmoothNoise.drawn(np.random.default_rng(0), 8.0, 1.5)
+    points = np.random.default_rng(1).uniform(-8, 8, (50, 3)).astype(np.float32)
+    assert np.array_equal(noise(points), noise(points.reshape(5, 10, 3)).reshape(50))
+    assert noise(points * 0.3).std() < 2 and 0.5 < noise(points).std() < 1.5
+
+
+# -- scans ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("noise_hu", [15.0, 60.0])
+def test_noise_is_measured_between_vessels_and_made_again_with_its_correlation(noise_hu):
+    scan = acquire(
+        lung((30, 80, 80)), spacing_kji_mm=np.array([1.0, 1.0, 1.0]), slices_per_output=1, thickness_mm=2.0,
+        kernel=KERNELS["soft"], noise_hu=noise_hu, rng=np.random.default_rng(0),
+    ).astype(np.float32)  # fmt: skip
+    scan[:, 40:44, 20:24] = 60  # a vessel
+    character = measure_scan(scan)
+    assert character.noise_hu == pytest.approx(noise_hu, rel=0.15)
+    again = character.noise((30, 80, 80), np.random.default_rng(1))
+    assert again.std() == pytest.approx(character.noise_hu, rel=0.02)
+    for axis in range(3):
+        of_scan, of_new = (
+            np.corrcoef(*[np.delete(a[:, :38], end, axis).ravel() for end in (0, -1)])[0, 1] for a in (scan, again)
+        )
+        assert of_new == pytest.approx(of_scan, abs=0.2)
+
+
+@pytest.mark.parametrize("blur", [(1.2, 0.6, 0.6), (0.7, 0.9, 0.9)])
+def test_blur_is_measured_at_the_chest_wall(blur):
+    image = lung((60, 60, 60))
+    image[:, :, 40:], image[45:] = 40, 40
+    fine = ndimage.gaussian_filter(image, blur)
+    measured = measure_scan(fine + np.random.default_rng(0).normal(0, 10, image.shape)).blur_mm
+    assert measured == pytest.approx(blur, abs=0.25)
+
+
+def test_a_scan_without_lung_has_no_noise_to_measure():
+    assert measure_scan(np.full((20, 20, 20), 40.0)).noise_hu == 0
+
+
+def test_a_received_nodule_is_as_noisy_as_its_scan_and_leaves_the_rest_alone():
+    rng = np.random.default_rng(0)
+    scan = lung() + rng.normal(0, 30, (41, 41, 41)).astype(np.float32)
+    before = scan.copy()
+    alpha, hu = render_nodule(NoduleSpec(16.0, shape="sphere", hu=40.0), rng, 1.0)
+    inside = receive_nodule(scan, (20, 20, 20), alpha, hu, quiet(noise_hu=30.0), rng)
+    core = ndimage.binary_erosion(inside, iterations=2)
+    assert scan[core].std() == pytest.approx(30, rel=0.25) and scan[core].mean() == pytest.approx(40, abs=15)
+    assert inside.sum() == pytest.approx(np.pi / 6 * 16**3, rel=0.04)
+    far = ndimage.distance_transform_edt(~inside) > 5
+    assert np.array_equal(scan[far], before[far])
+
+
+def test_a_sharper_scan_shows_a_sharper_edge():
+    steepest = []
+    for blur in (0.5, 1.2):
+        scan = lung()
+        alpha, hu = render_nodule(NoduleSpec(12.0, shape="sphere", hu=40.0, edge_mm=0.5), np.random.default_rng(0), 1.0)
+        receive_nodule(scan, (20, 20, 20), alpha, hu, quiet(blur), np.random.default_rng(0))
+        steepest.append(np.diff(scan[20, 20]).max())
+    assert steepest[0] > 1.4 * steepest[1]
+
+
+def test_vessels_run_through_ground_glass_and_not_through_a_solid_nodule():
+    def contrast(density: str, hu: float) -> float:
+        scan = lung()
+        scan[:, 20, 20] = -100
+        alpha, rendered = render_nodule(NoduleSpec(14.0, density, shape="sphere", hu=hu), np.random.default_rng(0), 1.0)
+        receive_nodule(scan, (20, 20, 20), alpha, rendered, quiet(0.3), np.random.default_rng(0))
+        return float(scan[18:23, 20, 20].mean() - scan[18:23, 20, 24].mean())
+
+    assert contrast("ground-glass", -600.0) > 300
+    assert abs(contrast("solid", 40.0)) < 60
+
+
+def test_a_nodule_ends_at_the_pleura_and_leaves_the_wall_as_it_was():
+    scan = lung()
+    scan[:, :, 26:] = 40
+    scan[:, :, 30:33] = 700  # a rib
+    before = scan.copy()
+    alpha, hu = render_nodule(NoduleSpec(12.0, shape="sphere", hu=30.0), np.random.default_rng(0), 1.0)
+    inside = receive_nodule(scan, (20, 20, 24), alpha, hu, quiet(0.5), np.random.default_rng(0))
+    assert inside[:, :, :26].sum() > 300 and not inside[:, :, 26:].any()
+    assert scan[20, 20, 20:27].min() > -150  # no gap between them
+    assert np.abs(scan[:, :, 29:] - before[:, :, 29:]).max() < 1
+
+
+def test_what_reaches_beyond_the_image_is_cut_off():
+    scan = lung((12, 12, 12))
+    alpha, hu = render_nodule(NoduleSpec(10.0, shape="sphere"), np.random.default_rng(0), 1.0)
+    assert receive_nodule(scan, (0, 0, 0), alpha, hu, quiet(), np.random.default_rng(0)).any()
+    assert not receive_nodule(scan, (90, 0, 0), alpha, hu, quiet(), np.random.default_rng(0)).any()
+
+
+def test_walls_are_thick_and_vessels_are_not():
+    image = lung()
+    image[:, :, 30:] = 40
+    image[:, 10:14, :20] = 40
+    found = walls(image)
+    assert found[:, :, 31:].all() and not found[:, 10:14, :18].any()
+
+
+@pytest.mark.parametrize("location", ["isolated", "juxtapleural", "juxtavascular"])
+def test_a_fitting_place_honours_the_kind(location):
+    image = lung((48, 48, 48))
+    image[:, :, 38:] = 40
+    image[:, 14:16, :] = 20
+    allowed = np.ones(image.shape, dtype=bool)
+    for seed in range(8):
+        _, j, i = fitting_place(image, allowed, location, 8.0, np.random.default_rng(seed))
+        to_wall, to_vessel = 38 - i, min(abs(j - 14), abs(j - 15))
+        if location == "juxtapleural":
+            assert 1 <= to_wall <= 5
+        else:
+            assert to_wall > 4 and (to_vessel <= 5 if location == "juxtavascular" else to_vessel >= 2)
+
+
+def test_no_place_is_found_where_none_is_allowed():
+    assert fitting_place(lung(), np.zeros((41, 41, 41), dtype=bool), "isolated", 8.0, np.random.default_rng(0)) is None
