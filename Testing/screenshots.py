@@ -1,0 +1,217 @@
+"""Makes the pictures of docs/tutorial.md: the module in real Qt and Slicer's slice views, on the phantom.
+
+    export QT_QPA_PLATFORM=offscreen PYTHONPATH=Testing:LungNoduleCAD OMP_NUM_THREADS=1
+    .venv/bin/python Testing/screenshots.py Resources/Screenshots [small]
+
+The smaller phantom is quicker. Do this last, when the panel is as it will stay.
+
+Everything in them is computed: the phantom, the detection with the shipped weights, the explanation. Slice views are
+drawn by Slicer's own slice logic and displayable managers into an offscreen window, which needs OpenGL (Mesa will do).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import slicer
+import vtk
+from host import Module, enter_module, load_module, start_application
+from numpy.typing import NDArray
+from PIL import Image
+from PySide6 import QtGui
+from vtkmodules.util.numpy_support import vtk_to_numpy
+
+MODULE_FILE = Path(__file__).resolve().parents[1] / "LungNoduleCAD" / "LungNoduleCAD.py"
+PANEL_WIDTH, VIEW_PX = 480, (330, 330)
+VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLMarkupsDisplayableManager")
+GAP_PX = 4
+COLORS = 128
+"""Pictures of grey scans need no more, and take half the bytes."""
+
+
+class Done:
+    """A run that was waited for, without Qt's events, before the module is given it."""
+
+    def __init__(self, run: Any) -> None:
+        run.start()
+        while run.outcome is None:
+            run.poll()
+            time.sleep(0.2)
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
+
+    def start(self) -> None:
+        """It is over."""
+
+
+class SliceView:
+    """One of Slicer's slice views without its widget."""
+
+    def __init__(self, name: str, orientation: str) -> None:
+        scene, application = slicer.mrmlScene, slicer.app.applicationLogic()
+        self.logic = slicer.vtkMRMLSliceLogic()
+        self.logic.SetMRMLApplicationLogic(application)
+        self.logic.SetMRMLScene(scene)
+        self.node = self.logic.AddSliceNode(name)
+        self.node.SetOrientation(orientation)
+        self.node.SetDimensions(*VIEW_PX, 1)
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetMultiSamples(0)
+        self._window.SetSize(*VIEW_PX)
+        self._window.SetNumberOfLayers(2)
+        below, above = vtk.vtkRenderer(), vtk.vtkRenderer()
+        above.SetLayer(1)
+        above.GetActiveCamera().ParallelProjectionOn()
+        for renderer in (below, above):
+            self._window.AddRenderer(renderer)
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._interactor.SetRenderWindow(self._window)
+        self._mapper = vtk.vtkImageMapper()
+        self._mapper.SetColorWindow(255)
+        self._mapper.SetColorLevel(127.5)
+        self._mapper.SetInputConnection(self.logic.GetImageDataConnection())
+        actor = vtk.vtkActor2D()
+        actor.SetMapper(self._mapper)
+        below.AddViewProp(actor)
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(application)
+        for manager in MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        self._managers = factory.InstantiateDisplayableManagers(above)
+        self._managers.SetMRMLDisplayableNode(self.node)
+        self._window.Render()
+
+    def picture(self) -> NDArray[np.uint8]:
+        """What it shows, RGB."""
+        self._mapper.SetInputConnection(self.logic.GetImageDataConnection())
+        self._window.Render()
+        grabber = vtk.vtkWindowToImageFilter()
+        grabber.SetInput(self._window)
+        grabber.ReadFrontBufferOff()
+        grabber.Update()
+        image = grabber.GetOutput()
+        width, height, _ = image.GetDimensions()
+        return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1].copy()
+
+
+class Photographer:
+    """Takes pictures of the module and the views.
+
+    :param folder: takes them.
+    """
+
+    def __init__(self, module: Module, views: Sequence[SliceView], folder: Path) -> None:
+        self._module, self._views, self._folder = module, views, folder
+
+    def views(self, name: str) -> None:
+        """The slice views side by side."""
+        pictures = [view.picture() for view in self._views]
+        gap = np.zeros((VIEW_PX[1], GAP_PX, 3), np.uint8)
+        row = [part for picture in pictures for part in (picture, gap)][:-1]
+        self._save(Image.fromarray(np.concatenate(row, axis=1)), name)
+
+    def panel(self, name: str, *sections: str) -> None:
+        """Sections of the panel, one below the other, from their names in the `.ui` file."""
+        for _ in range(3):
+            self._module.process_events()
+        pictures = [self._grab(getattr(self._module.widget.ui, section)) for section in sections]
+        page = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), (239, 239, 239))
+        top = 0
+        for picture in pictures:
+            page.paste(picture, (0, top))
+            top += picture.height
+        self._save(page, name)
+
+    def _grab(self, widget: Any) -> Image.Image:
+        image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
+        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+        return Image.fromarray(rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy())
+
+    def _save(self, picture: Image.Image, name: str) -> None:
+        path = self._folder / f"{name}.png"
+        picture.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1000} kB")
+
+
+def main(folder: Path, size: Literal["chest", "small"]) -> None:
+    """Walk through the tutorial and take its pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start_application(MODULE_FILE.parent)  # before what imports qt
+    from LungNoduleCADLib.app.explanation_run import ExplanationRun
+    from LungNoduleCADLib.app.jobs import DetectionRequest
+    from LungNoduleCADLib.app.module.explaining import OCCLUSION
+    from LungNoduleCADLib.app.run import DetectionRun
+    from LungNoduleCADLib.app.states import State
+    from LungNoduleCADLib.scene import add_volume_node
+    from LungNoduleCADLib.simulation import make_phantom
+
+    application = slicer.app.applicationLogic()
+    application.SetModuleLogic("Markups", slicer.modules.markups.logic())
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+    # Before any other node: what is added later is drawn, what was there before is not.
+    views = [SliceView(name, orientation) for name, orientation in VIEWS.items()]
+    module = load_module(MODULE_FILE, makeRun=lambda *asked: Done(DetectionRun(*asked)))
+    enter_module(module)
+    take = Photographer(module, views, folder)
+    logic, panel, ui = module.widget.logic, module.widget.panel, module.widget.ui
+
+    logic.makeExplanationRun = lambda *asked: Done(ExplanationRun(*asked))
+    phantom = make_phantom(seed=0, size=size)
+    volume = add_volume_node(slicer.mrmlScene, phantom.volume, "ChestPhantom")
+    for view in views:
+        view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+        view.logic.FitSliceToBackground()
+    module.holder.resize(PANEL_WIDTH, 1700)
+    module.holder.show()
+    ui.inputVolumeSelector.setCurrentNode(volume)
+    while panel.state is State.CHECKING:
+        module.process_events()
+        time.sleep(0.1)
+    take.panel("input", "inputCollapsibleButton", "settingsCollapsibleButton", "detectButton")
+    take.views("scan")
+
+    nodes = logic.detect(volume, DetectionRequest(device="cpu"))
+    panel.refresh(volume)
+    panel.candidates.onNext()
+    take.panel("candidates", "candidatesCollapsibleButton")
+    take.views("candidates-views")
+    ui.zoomCheckBox.click()
+    take.panel("view", "viewingCollapsibleButton")
+    take.views("zoom-views")
+    label = panel.candidates.table.selected.label
+    ui.acceptButton.click()
+    take.panel("review", "reviewCollapsibleButton")
+
+    logic.explain(nodes, label, device="cpu")
+    logic.showHeatMap(nodes, label, OCCLUSION)
+    panel.candidates.explain.updateGui()
+    take.panel("explain", "viewingCollapsibleButton")
+    take.views("explain-views")
+    logic.setHeatMapVisible(nodes, False)
+
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Truth")
+    for nodule in phantom.nodules:
+        x, y, z = nodule.center_lps
+        points.AddControlPoint([-x, -y, z], nodule.label)
+    logic.useReference(nodes, points)
+    points.GetDisplayNode().SetVisibility(False)
+    panel.candidates.onReviewChanged()
+    ui.referenceCollapsibleButton.setProperty("collapsed", False)
+    take.panel("reference", "referenceCollapsibleButton", "candidatesCollapsibleButton")
+    ui.zoomCheckBox.click()
+    take.views("reference-views")
+    module.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), "small" if "small" in sys.argv[2:] else "chest")
