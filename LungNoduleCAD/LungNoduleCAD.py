@@ -44,7 +44,8 @@ class LungNoduleCAD(ScriptedLoadableModule):
         self.parent.helpText = _(
             "Finds lung nodule candidates in a chest CT. Choose a volume, press <b>Detect nodules</b>, and move the "
             "threshold: candidates appear and vanish at once. Select a row, or click a candidate in a slice view, to "
-            "see it in all views. Keys: {next} next, {previous} previous, {overlay} outlines. "
+            "see it in all views, then accept or reject it, or add what was missed. Keys: {next} next, {previous} "
+            "previous, {accept} accept, {reject} reject, {add} add, {undo} undo, {redo} redo, {overlay} outlines. "
             "<p>For research use only, not for diagnostic use.</p>"
             "<p>For more information, see the {url_start}documentation{url_end}.</p>"
         ).format(url_start=f'<a href="{HOMEPAGE}">', url_end="</a>", **KEYS)
@@ -133,6 +134,7 @@ class LungNoduleCADWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.cancelDetection()
         self.setParameterNode(None)
         self.panel.refresh(None)
+        self.logic.forgetReview()
         self.logic.releaseSegments()
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
@@ -211,8 +213,10 @@ class LungNoduleCADLogic(ScriptedLoadableModuleLogic, DetectionLogic):
 
     def onAboutToQuit(self) -> None:
         """Called when the application closes."""
-        self.listener = None
+        self.listener = self.exportListener = self.explanationListener = None
         self.cancelDetection(wait=True)
+        self.cancelExplanation(wait=True)
+        self.cancelExport(wait=True)
 
 
 class LungNoduleCADTest(ScriptedLoadableModuleTest, SelfTest):

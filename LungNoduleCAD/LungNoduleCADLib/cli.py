@@ -2,6 +2,8 @@
 
     lungnodulecad detect INPUT --output DIR
     lungnodulecad report DIR --format html,pdf
+    lungnodulecad explain DIR --finding N1 --output DIR
+    lungnodulecad compare CURRENT_DIR PRIOR_DIR --output DIR
     lungnodulecad phantom --output DIR
     lungnodulecad demo
     lungnodulecad info
@@ -19,6 +21,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
@@ -107,6 +110,25 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--notes", default="", metavar="TEXT", help="a reader's words for the whole")
     report.set_defaults(run=_report)
 
+    explain = commands.add_parser("explain", parents=[common, running], help="why a finding has its score")
+    explain.add_argument("result", type=Path, metavar="RESULT_DIR", help="folder that `detect` wrote")
+    explain.add_argument("--finding", required=True, metavar="LABEL", help="which one, such as N1")
+    explain.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for maps and pictures")
+    explain.add_argument("--source", type=Path, metavar="PATH", help="where the scan is now, when it was moved")
+    explain.add_argument("--progress", choices=STYLES, default="bar", help="default: bar")
+    explain.set_defaults(run=_explain)
+
+    compare = commands.add_parser("compare", parents=[common], help="what grew, came and went since a prior scan")
+    compare.add_argument("current", type=Path, metavar="CURRENT_RESULT_DIR", help="folder that `detect` wrote")
+    compare.add_argument("prior", type=Path, metavar="PRIOR_RESULT_DIR", help="the same of the earlier scan")
+    compare.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the comparison")
+    for name in ("current", "prior"):
+        compare.add_argument(f"--{name}-image", type=Path, metavar="PATH", help="where that scan is, when it was moved")
+        compare.add_argument(f"--{name}-date", type=_day, metavar="YYYY-MM-DD", help="of that scan, if it does not say")
+    compare.add_argument("--same-patient", action="store_true", help="one patient, though the numbers differ")
+    compare.add_argument("--progress", choices=STYLES, default="bar", help="default: bar")
+    compare.set_defaults(run=_compare)
+
     phantom = commands.add_parser("phantom", parents=[common], help="simulate a chest CT with known nodules")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the CT and its truth")
     phantom.add_argument("--seed", type=_count, default=0, help="another seed, another patient (default: 0)")
@@ -191,6 +213,26 @@ def _report(arguments: argparse.Namespace) -> None:
     print(describe_report(make_report(ReportTask(arguments.result, **choices))))
 
 
+def _explain(arguments: argparse.Namespace) -> None:
+    from .app.explain import ExplanationTask, describe_explanation, make_explanation
+
+    names = ("result", "finding", "output", "source", "weights", "device")
+    task = ExplanationTask(**{name: getattr(arguments, name) for name in names})
+    outcome = make_explanation(task, progress_reporter(arguments.progress))
+    if arguments.progress != "json":
+        print(describe_explanation(outcome))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from .app.compare import ComparisonTask, compare, describe_comparison
+
+    names = ("current", "prior", "output", "current_image", "prior_image", "current_date", "prior_date", "same_patient")
+    task = ComparisonTask(**{name: getattr(arguments, name) for name in names})
+    outcome = compare(task, progress_reporter(arguments.progress))
+    if arguments.progress != "json":
+        print(describe_comparison(outcome))
+
+
 def _phantom(arguments: argparse.Namespace) -> None:
     from .simulation import make_phantom, write_phantom
 
@@ -261,6 +303,11 @@ def _count(text: str) -> int:
     return number
 
 
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+_day.__name__ = "date (YYYY-MM-DD)"
 _count.__name__ = "whole number"  # as argparse names it to the user
 
 

@@ -85,9 +85,8 @@ def run(candidates: int, slices: int) -> dict[str, float]:
     for _ in range(REPEATS):
         for value in (1.0, 0.0, 0.5, 0.0):
             watch("threshold", lambda value=value: set_threshold(value))
-        for shown in (False, True):
-            labels = {f"N{n + 1}": shown for n in range(candidates)}
-            watch("threshold, scene alone", lambda labels=labels: module.widget.logic.showCandidates(nodes, labels))
+        for value in (1.0, 0.0):
+            watch("threshold, scene alone", lambda value=value: module.widget.logic.showAt(nodes, value))
         watch("select a row", lambda: ui.candidatesTable.selectRow(candidates // 2))
         watch("next", ui.nextButton.click)
         watch("click in a view", lambda: panel.candidates.onPositionPicked(position, views["Red"]))
@@ -97,9 +96,13 @@ def run(candidates: int, slices: int) -> dict[str, float]:
         watch("filter", lambda: ui.filterLineEdit.setProperty("text", ""))
         for action in ui.columnsButton.menu().actions()[4:6]:
             watch("columns", action.trigger)
+        for button in (ui.acceptButton, ui.undoButton, ui.redoButton, ui.reopenButton):
+            watch("review", button.click)
         watch("leave and enter", lambda: (module.widget.exit(), module.widget.enter()))
         watch("refresh", lambda: panel.refresh(node))
         wait_until(module, lambda: panel.state is not State.CHECKING)
+    drive_reference(module, watch, nodes, candidates)
+    slicer.util.confirmOkCancelDisplay = lambda *text, **named: True  # the review may be replaced
     ui.detectButton.click()
     with tempfile.TemporaryDirectory() as folder:
         FakeRun.last.finish(Path(folder), tuple(1 - n / candidates for n in range(candidates)))
@@ -109,6 +112,22 @@ def run(candidates: int, slices: int) -> dict[str, float]:
     watch("close the scene", slicer.mrmlScene.Clear)
     module.close()
     return watch.slowest_ms
+
+
+def drive_reference(module: Module, watch: Stopwatch, nodes: Any, candidates: int) -> None:
+    """Compare with points on every tenth candidate and beside it, and move the threshold."""
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Reference")
+    for n in range(1, candidates + 1, 10):
+        x, y, z = position_of(nodes, f"N{n}")
+        points.AddControlPoint((x, y, z + 12.0 * (n % 20 == 1)))
+    ui = module.widget.ui
+    ui.referenceSelector.setCurrentNode(points)
+    watch("reference", lambda: ui.referenceSelector.nodeActivated.emit(points))
+    for value in REPEATS * (1.0, 0.0, 0.5):
+        watch("threshold with a reference", lambda value=value: ui.thresholdSlider.setProperty("value", value))
+        watch("while it settles", module.process_events)
+    watch("review with a reference", ui.acceptButton.click)
+    watch("clear the reference", ui.clearReferenceButton.click)
 
 
 def main() -> int:

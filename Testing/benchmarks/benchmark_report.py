@@ -1,10 +1,12 @@
-"""What a report in every format costs, on a real scan.
+"""What a report in every format costs, on a real scan: by the command line, and from a scene as in Slicer.
 
     python Testing/benchmarks/benchmark_report.py [SCAN] [--findings 20] [--repeats 3]
 
 Makes a result folder with that many findings (balls of lung, so that no network is needed), and runs the whole command
-line on it in a process of its own, start-up included. Prints JSON: wall time, processor time and peak memory of each
-run, and the sizes of the files. The aim is 10 s for 20 findings on R01-001, on two cores that have nothing else to do.
+line on it in a process of its own, start-up included. Then it puts the same into a scene and exports that, as MRB too:
+the user interface's thread is held up for `held_s`, the rest goes on beside it. Prints JSON: wall time, processor time
+and peak memory of each run, and the sizes of the files. The aim is 10 s for 20 findings on R01-001, on two cores that
+have nothing else to do.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,40 @@ def timed(result: Path, output: Path) -> dict[str, Any]:
     }
 
 
+def scene_content(scan: Path, findings: int, folder: Path) -> Any:
+    """The same findings in a scene: its nodes, and the files of the scan."""
+    from export_inputs import DicomDatabase, detection_scene
+    from report_inputs import balls_in_the_lungs
+
+    scene = detection_scene(folder, scan, lambda volume: balls_in_the_lungs(volume, findings))
+    return scene, tuple(DicomDatabase(scan).files.values())
+
+
+def exported(scene: Any, files: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """One export of a scene in every format."""
+    from export_inputs import EVERY_FORMAT, content_of
+
+    from LungNoduleCADLib.app.export_job import ExportRequest
+    from LungNoduleCADLib.app.export_run import ExportRun
+
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    content = replace(content_of(scene, bundle=True), dicom_files=files)
+    run = ExportRun(content, ExportRequest(str(folder), EVERY_FORMAT))
+    run.start()
+    held = time.perf_counter() - started
+    while run.outcome is None:
+        time.sleep(0.02)
+        run.poll()
+    if run.error:
+        raise RuntimeError(run.error)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "wall_s": round(time.perf_counter() - started, 2),
+        "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
+        "held_s": round(held, 2),
+    }
+
+
 def main() -> None:
     from measuring import DEFAULT_SCAN
 
@@ -64,7 +101,10 @@ def main() -> None:
             kind = path.name if path.suffix != ".png" else "key-image-*.png"
             sizes[kind] = sizes.get(kind, 0) + round(path.stat().st_size / 1024)
         found = len(json.loads((output / "report.json").read_text(encoding="utf-8"))["findings"])
-    print(json.dumps({"scan": arguments.scan.name, "findings": found, "runs": runs, "kb": sizes}, indent=2))
+        scene, files = scene_content(arguments.scan, arguments.findings, Path(folder))
+        scenes = [exported(scene, files, Path(folder) / "scenes") for _ in range(arguments.repeats)]
+    figures = {"scan": arguments.scan.name, "findings": found, "command_line": runs, "scene": scenes, "kb": sizes}
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,10 @@ def headings(module: Module) -> list[str]:
 
 def table_column(module: Module, heading: str = "Nodule") -> list[str]:
     """The cells of a column, from the top."""
-    model, column = module.widget.ui.candidatesTable.model(), headings(module).index(heading)
+    model = module.widget.ui.candidatesTable.model()
+    if model.rowCount() == 0:  # and then it has no columns either
+        return []
+    column = headings(module).index(heading)
     return [model.index(row, column).data() for row in range(model.rowCount())]
 
 

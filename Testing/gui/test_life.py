@@ -180,7 +180,9 @@ def test_script_without_panel_can_do_the_same(chest: Volume, tmp_path: Path) -> 
     nodes = logic.detect(node)
     rows = logic.candidates(nodes)
     assert [row.score for row in rows] == list(SCORES)
-    logic.showCandidates(nodes, {row.label: row.id == 2 for row in rows})
+    logic.reader = "Ada"
+    logic.rejectFindings(nodes, ["N1"], "vessel")
+    assert logic.showAt(nodes, 0.8).shown == {"N1": False, "N2": True, "N3": False, "N4": False, "N5": False}
     assert points_shown(nodes) == ["N2"]
     logic.setWindow(node, "mediastinum")
     assert logic.window(node) == (400.0, 40.0)

@@ -263,7 +263,7 @@ def test_letters_typed_into_the_filter_stay_letters(shown: Module) -> None:
 
 def test_no_two_actions_share_a_key() -> None:
     assert len(set(KEYS.values())) == len(KEYS)
-    assert {"next", "previous", "accept", "reject", "undo"} <= set(KEYS)
+    assert {"next", "previous", "accept", "reject", "undo", "redo", "add"} <= set(KEYS)
     taken = {"b", "f", "g", "r", "s", "t", "v"}  # Slicer's views
     assert taken.isdisjoint(key.lower() for key in KEYS.values())
 
@@ -276,7 +276,7 @@ def test_reload_leaves_no_second_set_of_keys(module: Module, nodes: Any) -> None
     module.widget.setup()
     enter_module(module)
     active = [s for s in module.holder.findChildren(QtGui.QShortcut) if s.property("enabled")]
-    assert sorted(s.key().toString() for s in active) == ["N", "O", "P"]
+    assert sorted(s.key().toString() for s in active) == sorted(KEYS.values())
 
 
 def test_points_and_segments_removed_by_the_user_do_no_harm(module: Module, nodes: Any) -> None:
@@ -304,3 +304,39 @@ def test_points_and_segments_removed_by_the_user_do_no_harm(module: Module, node
     slicer.mrmlScene.RemoveNode(nodes.record)
     module.process_events()
     assert state(module) is State.READY
+
+
+def test_several_rows_can_be_selected_and_the_last_one_is_shown(
+    module: Module, nodes: Any, views: dict[str, Any]
+) -> None:
+    table = module.widget.ui.candidatesTable
+    select_row(module, "N1")
+    click_row(table, 2, Qt.KeyboardModifier.ShiftModifier)
+    assert module.widget.panel.candidates.table.selection == ["N1", "N2", "N3"]
+    assert all(shows(view, position_of(nodes, "N3")) for view in views.values())
+    click_row(table, 1, Qt.KeyboardModifier.ControlModifier)
+    assert module.widget.panel.candidates.table.selection == ["N1", "N3"]
+    assert fill_of(nodes, "N3") == 0.0
+    click_row(table, 0, Qt.KeyboardModifier.ControlModifier)
+    click_row(table, 2, Qt.KeyboardModifier.ControlModifier)
+    assert module.widget.panel.candidates.table.selection == []
+    assert not is_visible(module, "closeUpWidget")
+
+
+def click_row(table: Any, row: int, modifier: Qt.KeyboardModifier) -> None:
+    place = table.visualRect(table.model().index(row, 0)).center()
+    QtTest.QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, modifier, place)
+
+
+def test_after_the_selected_row_vanished_next_is_the_row_in_its_place(module: Module, nodes: Any) -> None:
+    ui = module.widget.ui
+    select_row(module, "N2")
+    ui.densityFilter.setProperty("currentIndex", ui.densityFilter.findText("solid"))  # N1 and N3
+    assert selected_row(module) is None
+    ui.nextButton.click()
+    assert selected_row(module) == "N3"
+    ui.densityFilter.setProperty("currentIndex", 0)
+    select_row(module, "N2")
+    ui.densityFilter.setProperty("currentIndex", ui.densityFilter.findText("solid"))
+    ui.previousButton.click()
+    assert selected_row(module) == "N1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from PySide6.QtCore import Qt
 
 from gui.driving import (
     add,
+    click_detect,
     detect,
+    end_run,
     headings,
-    is_visible,
     points_shown,
     select_row,
     selected_row,
@@ -22,11 +23,12 @@ from gui.driving import (
     table_column,
     texts,
 )
-from gui.module_inputs import MODULE_FILE, FakeRun
-from LungNoduleCADLib.app.candidates import candidate_rows
+from gui.module_inputs import MODULE_FILE, FakeRun, result_for
+from LungNoduleCADLib.app.result_folder import load_result, save_result
+from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.volume import Volume
 
-DEFAULT = ["Nodule", "Score", "Type", "Lung", "Size", "Slice"]
+DEFAULT = ["Nodule", "Score", "Status", "Slice", "Size", "Type", "Lung"]
 
 
 @pytest.fixture
@@ -95,31 +97,39 @@ def test_what_was_not_measured_sorts_below_everything(module: Module, nodes: Any
 def test_columns_without_any_value_are_not_offered(module: Module, nodes: Any) -> None:
     assert headings(module) == DEFAULT
     assert "Solid part" in offered(module)
-    for title in ("Mass", "SD HU", "Status", "Category", "SOP Instance UID"):  # nothing of these was measured
+    for title in ("Mass", "SD HU", "Ref.", "SOP Instance UID"):  # nothing of these is known
         assert title not in offered(module)
 
 
-def test_a_field_that_comes_into_the_record_has_its_column(module: Module, nodes: Any) -> None:
-    record = json.loads(nodes.record.GetText())
-    for entry in record["findings"]["candidates"]:
-        entry.update(mass_mg=62.4, sop_instance_uid="1.2.3", status="TP", sd_hu=40.0, sphericity=0.91)
-    nodes.record.SetText(json.dumps(record))
-    module.widget.panel.refresh(module.widget._parameterNode.inputVolume)
-    assert {"Mass", "SD HU", "Sphericity", "SOP Instance UID", "Status"} <= set(offered(module))
-    assert table_column(module, "Status") == ["true positive"] * 5
+def test_a_measurement_that_could_be_made_has_its_column(module: Module, chest: Volume, tmp_path: Path) -> None:
+    measured = {"mass_mg": 62.4, "sd_hu": 40.0, "sphericity": float("nan")}
+    result = result_for(chest)
+    candidates = tuple(replace(c, measurements=replace(c.measurements, **measured)) for c in result.candidates)
+    named = chest.with_voxels(chest.voxels)
+    named.metadata["sop_instance_uids"] = [f"1.2.{k}" for k in range(chest.shape[0])]
+    add(module, chest)
+    run = click_detect(module)
+    save_result(replace(result, candidates=candidates), named, tmp_path)
+    run.result, run.record = load_result(tmp_path)
+    run.outcome = Outcome.FINISHED
+    end_run(module)
+    set_threshold(module, 0.0)
+    assert {"Mass", "SD HU", "SOP Instance UID"} <= set(offered(module)) and "Sphericity" not in offered(module)
     tick(module, "Mass")
     assert table_column(module, "Mass") == ["62 mg"] * 5
+    tick(module, "SOP Instance UID")
+    uids = [f"1.2.{int(number) - 1}" for number in table_column(module, "Slice")]
+    assert table_column(module, "SOP Instance UID") == uids
 
 
 def test_every_measurement_has_a_column(module: Module, nodes: Any) -> None:
-    """A new field of the record that no column shows is missed here."""
+    """A new value of a finding that no column shows is missed here."""
     unseen = {
-        "above_threshold", "center_lps", "index_kji", "mask_voxels", "side", "zone", "surface_mm2", "juxtapleural",
-        "juxtavascular", "axes_slice", "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps",
+        "center_lps", "side", "zone", "surface_mm2", "juxtapleural", "juxtavascular", "axes_slice",
+        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps",
     }  # fmt: skip
-    entry = json.loads(nodes.record.GetText())["findings"]["candidates"][0]
-    shown = {column.key for column in module.widget.panel.candidates._columns}
-    assert set(entry) - {"id"} <= shown | unseen
+    table = module.widget.panel.candidates.table
+    assert set(table.rows["N1"].values) <= {column.key for column in table._columns} | unseen
 
 
 def test_chosen_columns_are_remembered_from_session_to_session(
@@ -127,7 +137,7 @@ def test_chosen_columns_are_remembered_from_session_to_session(
 ) -> None:
     tick(module, "Mean HU")
     tick(module, "Slice")
-    expected = ["Nodule", "Score", "Type", "Lung", "Size", "Mean HU"]
+    expected = ["Nodule", "Score", "Status", "Size", "Type", "Lung", "Mean HU"]
     assert headings(module) == expected
     assert table_column(module, "Mean HU") == ["−40"] * 5
     later = load_module(MODULE_FILE, makeRun=FakeRun, installer=lambda path: None)
@@ -189,17 +199,19 @@ def test_type_filter_lists_the_types_there_are(module: Module, nodes: Any) -> No
     assert len(table_column(module)) == 5
 
 
-def test_status_filter_is_there_once_there_are_statuses(module: Module, nodes: Any) -> None:
-    assert not is_visible(module, "statusFilter")
-    record = json.loads(nodes.record.GetText())
-    for entry, status in zip(record["findings"]["candidates"], ("TP", "FP", "TP", None, None), strict=True):
-        entry["status"] = status
-    nodes.record.SetText(json.dumps(record))
-    module.widget.panel.refresh(module.widget._parameterNode.inputVolume)
-    assert is_visible(module, "statusFilter")
+def test_status_filter_empties_as_the_review_goes_on(module: Module, nodes: Any) -> None:
     box = module.widget.ui.statusFilter
-    box.setProperty("currentIndex", box.findText("true positive"))
-    assert table_column(module) == ["N1", "N3"]
+    assert [box.itemText(n) for n in range(box.property("count"))] == [
+        "All statuses", "to review", "accepted", "rejected", "added",
+    ]  # fmt: skip
+    box.setProperty("currentIndex", box.findText("to review"))
+    for expected in (["N1", "N2", "N3", "N4", "N5"], ["N2", "N3", "N4", "N5"], ["N3", "N4", "N5"]):
+        assert table_column(module) == expected
+        module.widget.ui.nextButton.click()
+        assert selected_row(module) == expected[0]
+        module.widget.ui.acceptButton.click()
+    box.setProperty("currentIndex", box.findText("accepted"))
+    assert table_column(module) == ["N1", "N2", "N3"]
 
 
 def test_filters_survive_another_run(module: Module, nodes: Any, tmp_path: Path) -> None:
@@ -211,10 +223,3 @@ def test_filters_survive_another_run(module: Module, nodes: Any, tmp_path: Path)
     detect(module, tmp_path / "fewer", (0.9,))  # no such type any more
     assert box.property("currentText") == "All types"
     assert table_column(module) == ["N1"]
-
-
-def test_rows_take_what_an_older_record_lacks_as_unknown() -> None:
-    entry = {"id": 3, "score": 0.4, "center_lps": [1.0, 2.0, 3.0], "density": "solid"}
-    [row] = candidate_rows({"candidates": [entry]})
-    assert row.values["mean_diameter_mm"] is None
-    assert row.reach_mm == 3.0

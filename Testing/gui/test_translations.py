@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from host import Module
 
-from gui.driving import add, detect, headings, set_threshold, texts
+from gui.driving import add, detect, headings, set_threshold, table_column, texts
 from gui.module_inputs import MODULE_FILE
 from LungNoduleCADLib.volume import Volume
 
@@ -96,13 +96,20 @@ def test_translated_texts_are_shown(
     def shout(text: str) -> str:
         return re.sub(r"\{\w+\}|\w+", lambda part: part[0] if part[0].startswith("{") else part[0].upper(), text)
 
-    from LungNoduleCADLib.app.module import candidates_panel, columns, panel, viewing_panel
+    from LungNoduleCADLib.app.module import (
+        candidates_panel,
+        columns,
+        findings_table,
+        panel,
+        review_texts,
+        viewing_panel,
+    )
     from LungNoduleCADLib.app.module import texts as said
 
-    for part in (candidates_panel, columns, panel, said, viewing_panel):
+    for part in (candidates_panel, columns, findings_table, panel, review_texts, said, viewing_panel):
         monkeypatch.setattr(part, "_", shout)
-    candidates: Any = module.widget.panel.candidates
-    candidates._columns = columns.candidate_columns()
+    table: Any = module.widget.panel.candidates.table
+    table._columns = columns.candidate_columns()
     add(module, chest)
     detect(module, tmp_path)
     set_threshold(module, 0.5)
@@ -110,3 +117,5 @@ def test_translated_texts_are_shown(
     assert texts(module)["countsLabel"] == "3 OF 5 CANDIDATES SHOWN"
     assert "SUITABLE" in texts(module)["verdictLabel"]
     assert headings(module)[:2] == ["NODULE", "SCORE"]
+    assert module.widget.ui.progressLabel.property("text") == "0 OF 3 REVIEWED"
+    assert table_column(module, "STATUS") == ["TO REVIEW"] * 3

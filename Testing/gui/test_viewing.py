@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ SIDE = 198
 
 
 def picture(module: Module, plane: str) -> np.ndarray:
-    """Grey levels that the panel shows of a plane."""
+    """Grey levels that the panel shows of a plane; nothing before it has drawn it."""
     image = getattr(module.widget.ui, f"{plane}Picture").property("pixmap").toImage()
     image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    if image.isNull():
+        return np.zeros((0, 0, 3), np.uint8)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
@@ -139,7 +142,7 @@ def test_zoom_keeps_the_views_close_to_whatever_is_selected(module: Module, node
 
 def test_large_nodules_get_a_wider_field(module: Module, nodes: Any, views: dict[str, Any], chest: Volume) -> None:
     row = next(row for row in module.widget.logic.candidates(nodes) if row.label == "N5")
-    widened = type(row)(row.label, row.id, row.score, {**row.values, "long_axis_mm": 40.0})
+    widened = replace(row, values={**row.values, "long_axis_mm": 40.0})
     module.widget.ui.zoomCheckBox.click()
     module.widget.panel.candidates.viewing.select(widened)
     assert min(views["Red"].GetFieldOfView()[:2]) == pytest.approx(100.0)
@@ -204,7 +207,7 @@ def test_close_up_shows_an_edited_outline(module: Module, nodes: Any) -> None:
     segment = nodes.segmentation.GetSegmentation().GetSegment("N2")
     segment.RemoveAllRepresentations()
     select_row(module, "N2")
-    assert not np.array_equal(picture(module, "axial"), before)
+    wait_until(module, lambda: (now := picture(module, "axial")).size > 0 and not np.array_equal(now, before))
 
 
 def test_picture_of_one_colour_is_that_colour(chest: Volume) -> None:

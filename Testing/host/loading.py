@@ -21,6 +21,7 @@ LOGICS = {
     "segmentations": "vtkSlicerSegmentationsModuleLogic",
     "markups": "vtkSlicerMarkupsLogic",
     "subjecthierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
+    "plots": "vtkSlicerPlotsLogic",
 }
 
 

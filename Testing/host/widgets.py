@@ -164,6 +164,7 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
     """Chooses one of the scene's nodes. When the chosen one leaves the scene, another or none is chosen."""
 
     currentNodeChanged = Signal(object)
+    nodeActivated = Signal(object)  # when the user chooses
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -173,7 +174,7 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
         row.addWidget(self._box)
         self._nodes: list[Any] = []
         self._node: Any = None
-        self._box.activated.connect(lambda index: self.setCurrentNode(([None] * self.noneEnabled + self._nodes)[index]))
+        self._box.activated.connect(self._activate)
 
     nodeTypes = _property("QStringList", "nodeTypes", [])
     showChildNodeTypes = _property(bool, "showChildNodeTypes", True)
@@ -203,12 +204,16 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
         if changed:
             self.currentNodeChanged.emit(node)
 
+    def _activate(self, index: int) -> None:
+        self.setCurrentNode(([None] * bool(self.property("noneEnabled")) + self._nodes)[index])
+        self.nodeActivated.emit(self._node)
+
     def _update(self) -> None:
         collections = [self._scene.GetNodesByClass(name) for name in self.property("nodeTypes")]
         nodes = [c.GetItemAsObject(n) for c in collections for n in range(c.GetNumberOfItems())]
         if not self.property("showChildNodeTypes"):
             nodes = [node for node in nodes if node.GetClassName() in self.property("nodeTypes")]
-        self._nodes = nodes
+        self._nodes = nodes = [node for node in nodes if not node.GetHideFromEditors()]
         if self._node is not None and self._node not in nodes:
             self.setCurrentNode(None if self.property("noneEnabled") or not nodes else nodes[0])
         else:

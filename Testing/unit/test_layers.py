@@ -14,8 +14,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 LIBRARY = PROJECT / "LungNoduleCAD" / "LungNoduleCADLib"
 
 FLOORS = (
-    "errors", "resources", "volume", "findings", "io", "preprocess", "networks", "measurement", "rules", "simulation",
-    "detection", "evaluation", "review", "report", "scene", "app", "cli",
+    "errors", "resources", "volume", "findings", "io", "preprocess", "networks", "measurement", "rules", "growth",
+    "simulation", "detection", "evaluation", "review", "report", "explain", "scene", "app", "cli",
 )  # fmt: skip
 """From the ground up; a file or a folder each."""
 

@@ -12,11 +12,13 @@ import pytest
 from result_inputs import make_result, make_volume
 
 from LungNoduleCADLib.app import worker
-from LungNoduleCADLib.app.candidates import candidate_rows, row_at
+from LungNoduleCADLib.app.candidates import CandidateRow, finding_row, missed_row, row_at
 from LungNoduleCADLib.app.jobs import DetectionRequest, Job
 from LungNoduleCADLib.app.nrrd import write_nrrd
 from LungNoduleCADLib.app.operating_table import OperatingTable, card_title, read_operating_table
+from LungNoduleCADLib.findings import ReferenceNodule
 from LungNoduleCADLib.io.quality import check_quality
+from LungNoduleCADLib.review import Reject, Review, SetCallipers, SetDensity
 
 POINTS: list[dict[str, Any]] = [
     {"threshold": 0.2, "sensitivity": 0.9, "fp_per_scan": 3.0, "bands": {"small": 0.8, "large": 1.0}},
@@ -24,26 +26,57 @@ POINTS: list[dict[str, Any]] = [
 ]
 
 
-def entry(number: int, x: float, long_axis_mm: float | None) -> dict[str, Any]:
-    return {
-        "id": number,
-        "score": 0.5,
-        "center_lps": [x, 0.0, 0.0],
-        "long_axis_mm": long_axis_mm,
-        "short_axis_mm": long_axis_mm,
-    }
+def row(number: int, x: float, long_axis_mm: float | None) -> CandidateRow:
+    return CandidateRow(f"N{number}", 0.5, {"center_lps": (x, 0.0, 0.0), "long_axis_mm": long_axis_mm}, (1.0, 1.0, 1.0))
 
 
 def test_a_click_means_the_nearest_candidate_that_reaches_so_far() -> None:
-    rows = candidate_rows({"candidates": [entry(1, 0.0, 30.0), entry(2, 12.0, 4.0), entry(3, 40.0, None)]})
+    rows = [row(1, 0.0, 30.0), row(2, 12.0, 4.0), row(3, 40.0, None)]
 
     def label_at(x: float) -> str | None:
-        row = row_at(rows, np.array([x, 0.0, 0.0]))
-        return row.label if row is not None else None
+        found = row_at(rows, np.array([x, 0.0, 0.0]))
+        return found.label if found is not None else None
 
     assert [label_at(x) for x in (0.0, 8.9, 9.1, 14.9, 15.1)] == ["N1", "N1", "N2", "N2", None]
     assert [label_at(x) for x in (37.1, 36.9)] == ["N3", None]  # one without a size can still be taken hold of
     assert row_at([], np.zeros(3)) is None
+
+
+def test_row_of_a_finding_says_what_counts() -> None:
+    """A reader's sizes and type before the automatic ones."""
+    volume = make_volume("standard")
+    candidate = make_result(volume).candidates[1]
+    review = Review.of([candidate])
+    for change in (
+        Reject(("N2",), "vessel"),
+        SetDensity("N2", "part-solid"),
+        SetCallipers("N2", "nodule", (12.0, 8.0)),
+        SetCallipers("N2", "solid-part", (5.0, 4.0)),
+    ):
+        review = review.with_change(change, "Ada")
+    uids = [f"1.2.{k}" for k in range(volume.shape[0])]
+    made = finding_row(review.state.finding("N2"), volume, "FP", (0.5, 0.5, 0.5), uids)
+    said = {
+        name: made.values[name]
+        for name in ("long_axis_mm", "short_axis_mm", "mean_diameter_mm", "solid_diameter_mm", "density", "status")
+    }
+    assert said == {
+        "long_axis_mm": 12.0, "short_axis_mm": 8.0, "mean_diameter_mm": 10.0, "solid_diameter_mm": 4.5,
+        "density": "part-solid", "status": "rejected",
+    }  # fmt: skip
+    k = round(float(volume.lps_to_index(candidate.center_lps)[0]))
+    assert (made.values["slice_number"], made.values["sop_instance_uid"]) == (k + 1, uids[k])
+    assert (made.label, made.score, made.values["match"], made.is_finding) == ("N2", candidate.score, "FP", True)
+    assert made.values["mean_hu"] == candidate.measurements.mean_hu
+
+
+def test_row_of_a_missed_nodule_can_be_seen_and_taken_hold_of() -> None:
+    volume = make_volume("standard")
+    x, y, z = (float(v) for v in volume.index_to_lps((4.0, 30.0, 20.0)))
+    made = missed_row(3, ReferenceNodule((x, y, z), None), volume)
+    assert (made.label, made.score, made.is_finding) == ("FN3", None, False)
+    assert (made.values["slice_number"], made.values["match"], made.reach_mm) == (5, "FN", 3.0)
+    assert missed_row(1, ReferenceNodule((x, y, z), 14.0), volume).reach_mm == 7.0
 
 
 def test_groups_of_the_operating_table_are_interpolated_where_every_point_has_them() -> None:

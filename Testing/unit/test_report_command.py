@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import importlib.util
+import io
 import json
 import os
 import re
@@ -12,9 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import pytest
 from io_inputs import chest_hu, write_series
-from report_inputs import dicom_result, file_result, reviewed
+from PIL import Image
+from pypdf import PdfReader
+from report_inputs import HOSTILE, dicom_result, file_result, reviewed
+from test_report_dicom import without_errors
 
 from LungNoduleCADLib import cli
 from LungNoduleCADLib.io import atomic
@@ -138,6 +144,38 @@ def test_the_scan_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert report(tmp_path / result, "--format", "png") == 0
+
+
+def test_hostile_paths_headers_and_notes_come_out_harmless_in_every_format(tmp_path: Path) -> None:
+    evil = [text for text in HOSTILE if "\udc80" not in text]
+    home = tmp_path / "<img src=x onerror=alert(1)>, '=1+1' \"@SUM\"\n&amp; 名前"
+    home.mkdir()
+    result = dicom_result(
+        home,
+        PatientName="<script>alert(1)</script>^=1+1",
+        PatientID="=cmd|calc!A0",
+        StudyDescription='@SUM(A1), "x"',
+        SeriesDescription="</style><h1>x",
+        AccessionNumber="+1+1",
+    )
+    review = reviewed(read_record(result).result.candidates, "\n".join(evil), " ".join(evil))
+    (result / "review.json").write_text(review_to_json(review), encoding="utf-8")
+    assert report(result, "--format", EVERY_FORMAT, "--notes", "\n".join(evil)) == 0
+    folder = result / "report"
+    assert names_in(folder) >= {"report.html", "report.pdf", "report.csv", "report.json", "report-sr.dcm"}
+    without_errors({name: folder / name for name in ("report-sr.dcm", "segmentation.dcm")})
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    html5lib.HTMLParser(strict=True).parse(html)
+    assert not re.search(r"<(script|img src=x|h1>x)", html) and "&lt;script&gt;alert(1)" in html
+    rows = csv.reader(io.StringIO((folder / "report.csv").read_text(encoding="utf-8-sig"), newline=""))
+    cells = [cell for row in rows for cell in row]
+    assert not [cell for cell in cells if re.match(r"[=+@\t\r]|-(?![\d.]+$)", cell)]
+    content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert content["patient"]["id"] == "=cmd|calc!A0" and "<img src=x" in content["series"]["source"]
+    text = " ".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
+    assert "alert(1)" in text and "=cmd|calc!A0" in text
+    shown = Image.open(folder / "key-image-N1.png").info
+    assert "calc" not in str(shown) and "alert" not in shown["Title"]
 
 
 # -- what it refuses ---------------------------------------------------------------------------------------------------

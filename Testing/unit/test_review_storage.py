@@ -116,13 +116,21 @@ def test_a_truncated_text_is_refused(review: Review, cut: float) -> None:
 
 
 def test_no_single_changed_character_goes_unnoticed(review: Review) -> None:
-    """Wherever it is; only white space between the parts means nothing."""
+    """Wherever it is; only white space between the parts and digits beyond a number's precision mean nothing."""
     text = review_to_json(review)
     for place in np.random.default_rng(0).integers(0, len(text), 400):
         changed = text[:place] + ("7" if text[place] != "7" else "8") + text[place + 1 :]
-        if not text[place].isspace():
+        if not means_the_same(text, changed):
             with pytest.raises(InputError):
                 review_from_json(changed, CANDIDATES)
+
+
+def means_the_same(text: str, changed: str) -> bool:
+    """Whether both are the same JSON."""
+    try:
+        return bool(json.loads(text) == json.loads(changed))
+    except ValueError:
+        return False
 
 
 def resigned(text: str, change: Callable[[dict[str, Any]], None]) -> str:

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from result_inputs import AXES, make_result, make_volume
 
-from LungNoduleCADLib.app.candidates import candidate_rows, shown_at
+from LungNoduleCADLib.app.child_process import worker_environment
 from LungNoduleCADLib.app.devices import DeviceChoice, list_devices
 from LungNoduleCADLib.app.jobs import DetectionRequest, Job
 from LungNoduleCADLib.app.nrrd import write_nrrd
 from LungNoduleCADLib.app.operating_table import OperatingTable, read_operating_table
 from LungNoduleCADLib.app.progress import STAGE_SHARES, ProgressEstimator
 from LungNoduleCADLib.app.result_folder import load_result, save_result
-from LungNoduleCADLib.app.run import DetectionRun, Outcome, worker_environment
+from LungNoduleCADLib.app.run import DetectionRun, Outcome
 from LungNoduleCADLib.io import read_volume
 
 WAIT_S = 60.0
@@ -218,13 +218,6 @@ def test_result_survives_its_way_to_the_scene(tmp_path: Path) -> None:
         assert a.measurements == b.measurements
         assert a.mask.start_kji == b.mask.start_kji
         np.testing.assert_array_equal(a.mask.voxels, b.mask.voxels)
-
-
-def test_rows_at_the_threshold_are_shown() -> None:
-    measures = dict.fromkeys(("diameter_mm", "mean_hu", "malignancy"))
-    other = {"density": "solid", "slice_number": 1, **measures}
-    entries = [{"id": 1, "score": 0.5, **other}, {"id": 2, "score": 0.499, **other}]
-    assert shown_at(candidate_rows({"candidates": entries}), 0.5) == {"N1": True, "N2": False}
 
 
 def test_progress_never_goes_back_and_foretells_the_end() -> None:

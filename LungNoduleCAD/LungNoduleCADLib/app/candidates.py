@@ -1,31 +1,49 @@
-"""The rows of the candidates table, from a detection's record."""
+"""The rows of the candidates table: the findings of a review as they stand, and the nodules of a reference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.matching import CandidateStatus
+from ..findings import ReferenceNodule
+from ..report.colors import STATUS_COLORS, Color
+from ..report.items import slice_number, slice_uid
+from ..review import Finding
+from ..volume import Volume
+
 LEAST_REACH_MM = 3.0
 """A click this near to a candidate's centre means it, however small it is."""
+MISSED = "FN"
+"""Begins the name of a reference nodule's row and point."""
 
 
 @dataclass(frozen=True)
 class CandidateRow:
     """A candidate as the table shows it.
 
-    :param label: of its point and segment: 'N' and the candidate's id.
-    :param values: what is known of it, by the names of `findings.json` and `mean_diameter_mm`. Lengths in mm, densities
-        in HU; None, or not there, where it could not be measured.
+    :param label: of its point and segment: 'N' and the candidate's id, 'A' and a number when a reader added it, or 'FN'
+        and a number for a nodule of the reference, which is listed while it is missed.
+    :param score: None for what the detector has not scored.
+    :param values: what is known of it, by the names of `findings.json`, `mean_diameter_mm`, `status` of the review and
+        `match` against the reference. Lengths in mm, densities in HU; None, or not there, where it could not be
+        measured.
+    :param color: of its outline.
     """
 
     label: str
-    id: int
-    score: float
+    score: float | None
     values: Mapping[str, Any]
+    color: Color
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether it can be reviewed; a nodule of the reference cannot."""
+        return not self.label.startswith(MISSED)
 
     @property
     def center_lps(self) -> NDArray[np.float64]:
@@ -38,17 +56,48 @@ class CandidateRow:
         return max(LEAST_REACH_MM, (self.values.get("long_axis_mm") or 0.0) / 2)
 
 
-def candidate_rows(findings: Mapping[str, Any]) -> list[CandidateRow]:
-    """One row for each candidate of `findings.json`, best first."""
-    return [
-        CandidateRow(f"N{entry['id']}", entry["id"], entry["score"], {**entry, "mean_diameter_mm": _mean_axis(entry)})
-        for entry in findings["candidates"]
-    ]
+def finding_row(
+    finding: Finding, volume: Volume, match: CandidateStatus | None, color: Color, instance_uids: Sequence[str] = ()
+) -> CandidateRow:
+    """A finding with what readers decided about it: their sizes and types before the automatic ones.
+
+    :param match: against a reference; None without one. :param instance_uids: of the volume's slices.
+    """
+    contour, (long_axis, short_axis) = finding.contour, finding.axes_mm
+    number = slice_number(contour.center_lps, volume)
+    values = {
+        **vars(contour.measurements),
+        "center_lps": contour.center_lps,
+        "score": finding.score,
+        "malignancy": finding.malignancy,
+        "density": finding.density_type,
+        "long_axis_mm": long_axis,
+        "short_axis_mm": short_axis,
+        "mean_diameter_mm": (long_axis + short_axis) / 2,
+        "slice_number": number,
+        "sop_instance_uid": slice_uid(instance_uids, number),
+        "status": _status(finding),
+        "match": match,
+    }
+    if finding.solid_callipers_mm is not None:
+        values["solid_diameter_mm"] = sum(finding.solid_callipers_mm) / 2
+    return CandidateRow(finding.id, finding.score, values, color)
 
 
-def shown_at(rows: Iterable[CandidateRow], threshold: float) -> dict[str, bool]:
-    """Whether each candidate, by its label, is at or above a threshold."""
-    return {row.label: row.score >= threshold for row in rows}
+def missed_row(number: int, nodule: ReferenceNodule, volume: Volume) -> CandidateRow:
+    """A nodule of the reference, as it is listed when nothing hits it.
+
+    :param number: in the reference, from 1.
+    """
+    center = tuple(float(v) for v in nodule.center_lps)
+    values = {
+        "center_lps": center,
+        "slice_number": slice_number(center, volume),
+        "mean_diameter_mm": nodule.diameter_mm,
+        "long_axis_mm": nodule.diameter_mm,
+        "match": MISSED,
+    }
+    return CandidateRow(f"{MISSED}{number}", None, values, STATUS_COLORS[MISSED])
 
 
 def row_at(rows: Iterable[CandidateRow], point_lps: NDArray[np.float64]) -> CandidateRow | None:
@@ -58,6 +107,5 @@ def row_at(rows: Iterable[CandidateRow], point_lps: NDArray[np.float64]) -> Cand
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
-def _mean_axis(entry: Mapping[str, Any]) -> float | None:
-    long_axis, short_axis = (entry.get(name) for name in ("long_axis_mm", "short_axis_mm"))
-    return None if long_axis is None or short_axis is None else (long_axis + short_axis) / 2
+def _status(finding: Finding) -> str:
+    return "added" if finding.origin == "reader" and finding.status == "accepted" else finding.status

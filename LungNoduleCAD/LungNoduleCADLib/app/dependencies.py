@@ -1,4 +1,5 @@
-"""The Python packages the detector needs inside Slicer: what is missing, and installing it when the user agrees."""
+"""The Python packages that detector and reports need inside Slicer: what is missing, and installing it when the user
+agrees."""
 
 from __future__ import annotations
 
@@ -39,15 +40,29 @@ def ensure_dependencies(requirements_file: Path | str) -> None:
 
     :raises DependencyError: when something is still missing afterwards, with the reason.
     """
+    _ensure(requirements_file, "the detector", with_torch=True)
+
+
+def ensure_packages(requirements_file: Path | str) -> None:
+    """As `ensure_dependencies`, without PyTorch."""
+    _ensure(requirements_file, "the report", with_torch=False)
+
+
+def ensure_explanation_packages(requirements_file: Path | str) -> None:
+    """Likewise, for an explanation."""
+    _ensure(requirements_file, "the explanation", with_torch=False)
+
+
+def _ensure(requirements_file: Path | str, needed_by: str, *, with_torch: bool) -> None:
     try:
-        if is_torch_missing():
+        if with_torch and is_torch_missing():
             _install_torch()
         if missing := missing_requirements(requirements_file):
-            _install(missing)
+            _install(missing, needed_by)
     except subprocess.CalledProcessError:  # pip failed: no network, no space, no right to write
         logging.exception("pip failed")
     importlib.invalidate_caches()
-    still_missing = ["torch"] * is_torch_missing() + missing_requirements(requirements_file)
+    still_missing = ["torch"] * (with_torch and is_torch_missing()) + missing_requirements(requirements_file)
     if still_missing:
         raise DependencyError(f"{', '.join(still_missing)} could not be installed; the Python console shows why.")
 
@@ -66,7 +81,7 @@ def _install_torch() -> None:
         raise DependencyError("PyTorch was not installed; the detector cannot run without it.")
 
 
-def _install(requirements: list[str]) -> None:
+def _install(requirements: list[str], needed_by: str) -> None:
     import slicer
 
     try:
@@ -74,14 +89,14 @@ def _install(requirements: list[str]) -> None:
     except ModuleNotFoundError:  # Slicer before 5.11
         question = f"{REQUESTER} needs to install {', '.join(requirements)} into Slicer's Python. Continue?"
         if not slicer.util.confirmOkCancelDisplay(question, windowTitle=REQUESTER):
-            raise DependencyError(f"{', '.join(requirements)} was not installed; the detector needs it.") from None
+            raise DependencyError(f"{', '.join(requirements)} was not installed; {needed_by} needs it.") from None
         slicer.util.pip_install(requirements)
         return
     try:
         slicer_packaging.pip_ensure(requirements, requester=REQUESTER)
     except RuntimeError as error:  # how pip_ensure says that the user declined
         raise DependencyError(
-            f"{', '.join(requirements)} was not installed ({error}); the detector cannot run without."
+            f"{', '.join(requirements)} was not installed ({error}); {needed_by} cannot do without."
         ) from error
 
 

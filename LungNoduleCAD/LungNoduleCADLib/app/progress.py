@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -20,6 +20,9 @@ STAGE_SHARES = {
 }
 """Each stage's share of the progress bar. Only the bar's evenness hangs on it."""
 
+EXPORT_SHARES = {"preparing": 0.10, "starting": 0.15, "reading": 0.20, "rendering": 0.45, "writing": 0.10}
+"""Likewise of an export."""
+
 LEAST_FRACTION = 0.10
 LEAST_SECONDS = 3.0
 """Before this much of a run, its end cannot be foretold."""
@@ -35,19 +38,23 @@ class Progress:
 
 
 class ProgressEstimator:
-    """Turns a worker's (stage, fraction of the stage) into progress of the whole, which never goes back."""
+    """Turns a worker's (stage, fraction of the stage) into progress of the whole, which never goes back.
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    :param shares: of the progress bar, by stage.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic, shares: Mapping[str, float] = STAGE_SHARES) -> None:
         self._clock, self._started = clock, clock()
-        self._stage, self._fraction = next(iter(STAGE_SHARES)), 0.0
+        self._shares = shares
+        self._stage, self._fraction = next(iter(shares)), 0.0
 
     def report(self, stage: str, fraction: float) -> None:
         """Take a worker's report; a stage that is not known leaves the fraction as it is."""
         self._stage = stage
-        if stage in STAGE_SHARES:
-            names = list(STAGE_SHARES)
-            before = sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
-            whole = before + STAGE_SHARES[stage] * min(max(fraction, 0.0), 1.0)
+        if stage in self._shares:
+            names = list(self._shares)
+            before = sum(self._shares[name] for name in names[: names.index(stage)])
+            whole = before + self._shares[stage] * min(max(fraction, 0.0), 1.0)
             self._fraction = max(self._fraction, min(whole, 1.0))
 
     def now(self) -> Progress:

@@ -18,9 +18,10 @@ from ..report.record import Record, read_record
 from ..report.suggestions import GUIDELINES
 from ..report.words import headline, review_text
 from ..volume import Volume
+from .result_review import read_review
+from .result_scan import place_of_scan, read_scan
 
 DEFAULT_FORMATS = ("html", "pdf", "csv", "json")
-REVIEW_FILE = "review.json"
 FOLDER, DEIDENTIFIED_FOLDER = "report", "report-deidentified"
 NO_SEGMENTATION = "No DICOM SEG was written: there is no finding with an outline."
 
@@ -96,7 +97,7 @@ def make_report(task: ReportTask) -> ReportOutcome:
         report = build_report(
             record.result,
             record.grid,
-            _review(task, record),
+            read_review(task.result, task.review, record),
             guidelines=task.guidelines,
             threshold=task.threshold,
             detected_at=record.detected_at,
@@ -116,19 +117,6 @@ def describe_report(outcome: ReportOutcome) -> str:
     return "\n".join([*lines, f"Written to {outcome.folder}: {', '.join(outcome.files)}"])
 
 
-def _review(task: ReportTask, record: Record) -> Any:
-    from ..review import review_from_json
-
-    path = task.review or task.result / REVIEW_FILE
-    if task.review is None and not path.exists():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The review {path} cannot be read ({error}); give the file that holds it.") from error
-    return review_from_json(text, record.result.candidates)
-
-
 def _import_libraries(formats: Sequence[str]) -> None:
     for package in {package for name in formats for package in PACKAGES.get(name, ())}:
         importlib.import_module(package)
@@ -139,30 +127,14 @@ def _is_resampled(record: Record) -> bool:
     return any(finding.get("code") == "tilted_gantry" for finding in findings)
 
 
-def _place(task: ReportTask, record: Record) -> Path:
-    known = record.result.series.get("source")
-    place = task.source or (Path(known) if known else None)
-    if place is None:
-        raise InputError("The result does not say where its scan is; give the scan with --source.")
-    if task.source is None and not place.exists():
-        raise InputError(f"The scan {place} is no longer there; say where it is now with --source.")
-    return place
-
-
 def _scan(task: ReportTask, record: Record) -> Volume:
     """The scan the result is of; its grid alone when no picture is asked for.
 
     :raises InputError: when it is another one.
     """
-    from ..io import read_volume
-
     if not WITH_PICTURES.intersection(task.formats):
         return record.grid
-    series, place = record.result.series, _place(task, record)
-    volume = read_volume(place, series_uid=series["series_uid"] if series.get("format") == "DICOM" else None)
-    if not volume.same_grid(record.grid):
-        raise InputError(f"{place} is not the scan that the result in {task.result} is of; give that with --source.")
-    return volume
+    return read_scan(record, task.result, task.source)
 
 
 def _images(task: ReportTask, record: Record) -> Sequence[Any]:
@@ -174,4 +146,4 @@ def _images(task: ReportTask, record: Record) -> Sequence[Any]:
     uids = record.result.series.get("sop_instance_uids")
     if not uids:
         raise InputError(f"{task.result} does not say which DICOM slices were searched; run the detection again.")
-    return read_source_images(_place(task, record), uids, KEYWORDS)
+    return read_source_images(place_of_scan(record, task.source), uids, KEYWORDS)

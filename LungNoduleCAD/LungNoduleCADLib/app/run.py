@@ -1,17 +1,14 @@
-"""One detection run beside a user interface: input file, child process, result, and nothing left behind."""
+"""A run beside a user interface: input file, child process, result, and nothing left behind."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import queue
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -20,15 +17,13 @@ from typing import Any
 from ..errors import LungNoduleCADError
 from ..findings import DetectionResult
 from ..volume import Volume
+from .child_process import SECONDS_TO_END, end_process_tree, start_process, worker_command
 from .jobs import DetectionRequest, Job
 from .nrrd import write_nrrd
-from .progress import Progress, ProgressEstimator
+from .progress import STAGE_SHARES, Progress, ProgressEstimator
 from .result_folder import load_result
 
 WORKER_MODULE = "LungNoduleCADLib.app.worker"
-LIBRARY_PARENT = Path(__file__).resolve().parents[2]
-SECONDS_TO_END = 3.0
-"""What a worker that is told to end may take to remove its partial files, before it is killed."""
 LAST_LINES = 12
 
 
@@ -40,28 +35,41 @@ class Outcome(Enum):
     CANCELLED = "cancelled"
 
 
-class DetectionRun:
-    """Runs the worker on a volume. Every method returns at once and is for the thread of the user interface; what takes
-    time happens in a thread of its own, which touches no MRML.
+class WorkerRun(ABC):
+    """Runs a worker. Every method returns at once and is for the thread of the user interface; what takes time happens
+    in a thread of its own, which touches no MRML.
 
-    After `outcome` is set: `result` and `record` (the text of `findings.json`), or `error` (one sentence) and `details`
-    (the worker's last lines).
+    After `outcome` is set: what the worker made, or `error` (one sentence) and `details` (the worker's last lines).
 
-    :param command: how to start the worker, without the job's file; for tests.
+    :param command: how to start the worker, without the job's file.
+    :param shares: of the progress bar, by the worker's stages. :param worker: what it is called in messages.
     """
 
-    def __init__(self, volume: Volume, request: DetectionRequest, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], shares: Mapping[str, float] = STAGE_SHARES, worker: str = "The detector"
+    ) -> None:
         self.outcome: Outcome | None = None
-        self.result: DetectionResult | None = None
-        self.record = self.error = self.details = ""
-        self._volume, self._request = volume, request
-        self._command = list(command) if command is not None else worker_command()
-        self._estimator = ProgressEstimator()
+        self.error = self.details = ""
+        self._command, self._worker = list(command), worker
+        self._estimator = ProgressEstimator(shares=shares)
         self._reports: queue.SimpleQueue[dict[str, Any] | Outcome] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="LungNoduleCAD run", daemon=True)
+
+    @abstractmethod
+    def _write_job(self, folder: Path) -> bool:
+        """In the run's thread: write `job.json` and what it names into an empty folder; whether all is there, which it
+        is not after `cancel`."""
+
+    @abstractmethod
+    def _take_result(self, folder: Path) -> None:
+        """In the run's thread: take what the worker has left in the folder, before that is removed."""
+
+    def _goes_on(self) -> bool:
+        """Whether nobody has cancelled."""
+        return not self._cancelled.is_set()
 
     def start(self) -> None:
         """Begin."""
@@ -111,24 +119,21 @@ class DetectionRun:
             self.error = f"The temporary folder {tempfile.gettempdir()} could not be used ({reason}); free some space."
         except Exception as error:  # whatever it is, the user must see that the run is over
             self.error = f"The run ended unexpectedly ({type(error).__name__}: {error}); please report this."
-        if self._cancelled.is_set():
+        if not self._goes_on():
             outcome = Outcome.CANCELLED
         self._reports.put(outcome)
 
     def _run_in(self, folder: Path) -> Outcome:
         self._reports.put({"stage": "preparing", "fraction": 0.0})
-        job = Job(str(folder / "input.nrrd"), str(folder / "result"), self._request)
-        (folder / "result").mkdir()
-        job.write(folder / "job.json")
-        if not write_nrrd(self._volume, folder / "input.nrrd", lambda: not self._cancelled.is_set()):
+        if not self._write_job(folder):
             return Outcome.CANCELLED
         self._reports.put({"stage": "starting", "fraction": 0.0})
         error, code = self._run_worker(folder)
         if code == 0:
-            self.result, self.record = load_result(folder / "result")
+            self._take_result(folder)
             return Outcome.FINISHED
         self.details = _last_lines(folder / "worker.log")
-        self.error = error or f"The detector ended unexpectedly (exit code {code}); its last lines were:"
+        self.error = error or f"{self._worker} ended unexpectedly (exit code {code}); its last lines were:"
         return Outcome.FAILED
 
     def _run_worker(self, folder: Path) -> tuple[str, int]:
@@ -152,56 +157,26 @@ class DetectionRun:
         return error, code
 
 
-def worker_command() -> list[str]:
-    """How to start the worker: Slicer's own Python, or the interpreter this runs in when it is one.
+class DetectionRun(WorkerRun):
+    """Runs the detector on a volume. When it has finished, `result` and `record` (text of `findings.json`) are there.
 
-    :raises LungNoduleCADError: when neither is there.
+    :param command: how to start the worker, without the job's file; for tests.
     """
-    executable = shutil.which("PythonSlicer")
-    if executable is None and Path(sys.executable or "").name.lower().startswith("python"):
-        executable = sys.executable
-    if executable is None:
-        raise LungNoduleCADError("PythonSlicer was not found beside Slicer; install Slicer again.")
-    return [executable, "-m", WORKER_MODULE]
 
+    def __init__(self, volume: Volume, request: DetectionRequest, command: Sequence[str] | None = None) -> None:
+        super().__init__(worker_command(WORKER_MODULE) if command is None else command)
+        self.result: DetectionResult | None = None
+        self.record = ""
+        self._volume, self._request = volume, request
 
-def worker_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment in which the worker finds this library, and counts GPUs as the driver's tool does."""
-    paths = [str(LIBRARY_PARENT), environment.get("PYTHONPATH", "")]
-    return {
-        **environment,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "PYTHONUTF8": "1",
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-    }
+    def _write_job(self, folder: Path) -> bool:
+        job = Job(str(folder / "input.nrrd"), str(folder / "result"), self._request)
+        (folder / "result").mkdir()
+        job.write(folder / "job.json")
+        return write_nrrd(self._volume, folder / "input.nrrd", self._goes_on)
 
-
-def start_process(command: Sequence[str], log: Any) -> subprocess.Popen[str]:
-    """Start a worker as the head of a process group of its own, standard error to `log`."""
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=worker_environment(),
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
-
-
-def end_process_tree(process: subprocess.Popen[str]) -> None:
-    """Ask a process and its children to end, and kill what is left after `SECONDS_TO_END`."""
-    if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(SECONDS_TO_END)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # also the children of a worker that is gone
+    def _take_result(self, folder: Path) -> None:
+        self.result, self.record = load_result(folder / "result")
 
 
 def _decoded(line: str) -> dict[str, Any]:

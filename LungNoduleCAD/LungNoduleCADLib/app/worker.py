@@ -86,11 +86,16 @@ def run(job: Job, progress: Callable[[str, float], None], loader: DetectorLoader
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job file named on the command line; returns the exit code."""
+    return serve(lambda progress: run(Job.read(Path(arguments[0])), progress))
+
+
+def serve(work: Callable[[Callable[[str, float], None]], None]) -> int:
+    """Do a job as a child process that reports to its parent and ends with it; returns the exit code."""
     reporter = Reporter(_take_standard_output())
     signal.signal(signal.SIGTERM, _on_terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        run(Job.read(Path(arguments[0])), reporter.progress)
+        work(reporter.progress)
     except LungNoduleCADError as error:
         reporter(error=str(error))
         return USER_ERROR

@@ -66,6 +66,11 @@ def animation(sample: Sample) -> bytes:
         label = f"Slice {number}/{len(sample.patch)}"
         ImageDraw.Draw(frame).text((4, 3), label, fill=235, font=_font(11), stroke_width=2, stroke_fill=16)
         frames.append(frame)
+    return film(frames)
+
+
+def film(frames: Sequence[Image.Image]) -> bytes:
+    """Pictures one after the other, endless; GIF."""
     stream = io.BytesIO()
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0)
     return stream.getvalue()

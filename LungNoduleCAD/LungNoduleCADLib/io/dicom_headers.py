@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,15 @@ def read_headers(folder: Path, *, recursive: bool = True) -> list[SliceHeader]:
 
     :raises InputError: when the folder or a DICOM file in it cannot be read.
     """
-    headers = (_read_header(path) for path in dicom_files(folder, recursive=recursive))
+    return headers_of(dicom_files(folder, recursive=recursive))
+
+
+def headers_of(paths: Iterable[Path]) -> list[SliceHeader]:
+    """As `read_headers`, of these files.
+
+    :raises InputError: when a DICOM file among them cannot be read.
+    """
+    headers = (_read_header(path) for path in paths)
     return [header for header in headers if header is not None]
 
 

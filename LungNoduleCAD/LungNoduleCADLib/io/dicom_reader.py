@@ -16,7 +16,7 @@ from scipy import ndimage
 from ..errors import InputError
 from ..volume import Volume
 from .dicom_headers import SliceHeader, read_headers
-from .dicom_selection import Series, choose_series
+from .dicom_selection import choose_series
 from .dicom_stack import Stack, stack_slices
 from .dicom_study import study_attributes
 from .hounsfield import AIR_HU, as_hounsfield
@@ -47,7 +47,7 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
             raise InputError(f"{path} is a DICOM object without an image; give a CT slice or its folder.")
     series, selection = choose_series(headers, path, series_uid)
     stack = stack_slices(series.headers, path)
-    return Volume(_read_pixels(stack), stack.ijk_to_lps, _metadata(path, series, stack, selection))
+    return Volume(_read_pixels(stack), stack.ijk_to_lps, series_metadata(path, stack, selection))
 
 
 def _read_pixels(stack: Stack) -> NDArray[Any]:
@@ -105,13 +105,17 @@ def _shifted(values: NDArray[Any], shift_ji: NDArray[np.float64]) -> NDArray[Any
     return np.rint(moved).astype(np.int16) if values.dtype == np.int16 else moved
 
 
-def _metadata(path: Path, series: Series, stack: Stack, selection: str) -> dict[str, Any]:
+def series_metadata(source: Path, stack: Stack, selection: str) -> dict[str, Any]:
+    """What `read_volume` states of a DICOM series.
+
+    :param source: what it was read from. :param selection: why this series.
+    """
     first = stack.headers[0]
     return {
-        "source": os.path.abspath(path),
+        "source": os.path.abspath(source),
         "format": "DICOM",
         "modality": first.modality,
-        "series_uid": series.uid,
+        "series_uid": first.series_uid,
         "series_description": first.description,
         "study_uid": first.study_uid,
         "study_date": first.study_date,

@@ -11,6 +11,7 @@ from typing import Any
 from ..findings import DetectionResult
 from ..review import Finding, Review, TrailEntry, review_counts, shown_findings
 from ..volume import Volume
+from .context import GuidelineContext
 from .items import slice_number, slice_uid
 from .model import (
     TAKEN_BACK,
@@ -39,6 +40,7 @@ def build_report(
     review: Review | None = None,
     *,
     guidelines: Sequence[str] = (),
+    context: GuidelineContext | None = None,
     threshold: float | None = None,
     detected_at: datetime | None = None,
     created: datetime | None = None,
@@ -49,6 +51,7 @@ def build_report(
     :param grid: the scan, or any volume on its grid.
     :param review: of this result; None when nobody has reviewed it.
     :param guidelines: which suggestions to give, of `suggestions.GUIDELINES`.
+    :param context: what a reader stated of patient and examination; None when nothing.
     :param threshold: None takes the result's.
     :param created: None takes now.
     """
@@ -59,7 +62,8 @@ def build_report(
     shown = shown_findings(state, limit)
     reported = [f for f in state.findings.values() if shown[f.id]]
     rejected = [f for f in state.findings.values() if f.status == "rejected" and not state.hides_detector]
-    suggestions = suggest(reported, _age_years(_text(result.series, "patient_age")), guidelines)
+    stated = (context or GuidelineContext()).made_plain()
+    suggestions = suggest(reported, stated.with_age(_age_years(_text(result.series, "patient_age"))), guidelines)
     return Report(
         created=created or datetime.now(timezone.utc),
         patient=_patient(result.series),
@@ -74,6 +78,7 @@ def build_report(
         rejected=tuple(_finding(f, grid, series) for f in rejected),
         below_threshold=sum(f.status == "pending" and not shown[f.id] for f in state.findings.values()),
         recommendations=suggestions.exam,
+        context=stated,
         audit=(_detected(result, detected_at), *map(_event, review.trail())),
         warnings=tuple(plain_text(warning) for warning in (*result.warnings, *suggestions.warnings)),
         notes=plain_text(notes, lines=True),

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..rules import Override, Recommendation
+from ..rules import Override, Recommendation, ScreeningExam
 from .model import TAKEN_BACK, AuditEvent, PatientData, Report, ReportFinding, StudyData
 
 REMOVED = "[removed]"
@@ -68,6 +68,7 @@ def deidentified(report: Report, uids: UidMap) -> Report:
         findings=tuple(_finding(finding, uids, readers) for finding in report.findings),
         rejected=tuple(_finding(finding, uids, readers) for finding in report.rejected),
         recommendations=_exam(report),
+        context=replace(report.context, exam=_without_words(report.context.exam)),
         audit=tuple(_event(event, readers) for event in report.audit),
         warnings=tuple(REMOVED if known.search(warning) else warning for warning in report.warnings),
         notes=REMOVED if report.notes else "",
@@ -120,11 +121,29 @@ def _recommendation(advice: Recommendation, readers: _Readers) -> Recommendation
 
 
 def _exam(report: Report) -> tuple[Recommendation, ...]:
-    """The examination's; where a finding's category is a reader's, that reader's words stand in it."""
+    """The examination's; where a finding's category is a reader's, that reader's words stand in it, and so does what a
+    reader stated of the examination."""
     said = {a.guideline for f in report.findings for a in f.recommendations if a.overridden_by is not None}
     return tuple(
-        replace(advice, management=REMOVED, reason=REMOVED) if advice.guideline in said else advice
+        replace(advice, management=REMOVED, reason=REMOVED)
+        if advice.guideline in said
+        else replace(advice, management=_cleared(advice.management, report), reason=_cleared(advice.reason, report))
         for advice in report.recommendations
+    )
+
+
+def _cleared(text: str, report: Report) -> str:
+    """A sentence without the words that a reader stated of the examination."""
+    words = sorted(report.context.words, key=len, reverse=True)
+    return re.sub("|".join(rf"(?<!\w){re.escape(w)}(?!\w)" for w in words), REMOVED, text) if words else text
+
+
+def _without_words(exam: ScreeningExam) -> ScreeningExam:
+    return replace(
+        exam,
+        not_evaluable=REMOVED if exam.not_evaluable else "",
+        suspected_infection=REMOVED if exam.suspected_infection else "",
+        significant=(REMOVED,) * len(exam.significant),
     )
 
 

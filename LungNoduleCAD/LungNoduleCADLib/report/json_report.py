@@ -42,6 +42,10 @@ def report_as_json(report: Report) -> dict[str, Any]:
         "rejected": [_finding(finding) for finding in report.rejected],
         "candidates_below_threshold": report.below_threshold,
         "recommendations": [_recommendation(advice) for advice in report.recommendations],
+        "guideline_context": {
+            "patient": asdict(report.context.patient),
+            "exam": {**asdict(report.context.exam), "significant": list(report.context.exam.significant)},
+        },
         "audit_trail": [{**asdict(event), "at": _time(event.at)} for event in report.audit],
         "warnings": list(report.warnings),
         "notes": report.notes,

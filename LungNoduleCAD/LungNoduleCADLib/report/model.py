@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..findings import Measurements, VoxelMask
 from ..rules import Recommendation, mean_diameter_mm
+from .context import GuidelineContext
 
 NOTICE = "Research use only - not for diagnostic use"
 
@@ -199,6 +200,7 @@ class Report:
     :param rejected: findings a reader rejected, kept for the record.
     :param below_threshold: how many more candidates there are, not reported.
     :param recommendations: for the whole examination, one a guideline.
+    :param context: what a reader stated of patient and examination for them.
     :param audit: what happened when, oldest first. :param notes: a reader's, lines kept.
     """
 
@@ -212,6 +214,7 @@ class Report:
     rejected: tuple[ReportFinding, ...] = ()
     below_threshold: int = 0
     recommendations: tuple[Recommendation, ...] = ()
+    context: GuidelineContext = field(default_factory=GuidelineContext)
     audit: tuple[AuditEvent, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: str = ""

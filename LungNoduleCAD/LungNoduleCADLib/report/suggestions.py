@@ -21,6 +21,7 @@ from ..rules import (
     lung_rads_exam,
 )
 from ..rules.fleischner_table import FAMILIES
+from .context import GuidelineContext
 from .text import plain_text
 
 LUNG_RADS, FLEISCHNER = "lung-rads", "fleischner"
@@ -40,11 +41,11 @@ class Suggestions(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def suggest(findings: Sequence[Finding], age_years: float | None, guidelines: Sequence[str]) -> Suggestions:
+def suggest(findings: Sequence[Finding], context: GuidelineContext, guidelines: Sequence[str]) -> Suggestions:
     """Suggestions at a first examination: nothing is known of a prior.
 
     :param findings: as a review holds them, with a reader's sizes, types and categories.
-    :param guidelines: of `GUIDELINES`.
+    :param context: of patient and examination, plain. :param guidelines: of `GUIDELINES`.
     """
     if not guidelines:
         return Suggestions([() for _ in findings], (), ())
@@ -57,7 +58,7 @@ def suggest(findings: Sequence[Finding], age_years: float | None, guidelines: Se
             facts.append(None)
             warnings.append(f"{finding.id} has no suggested category: {error}")
     known = [f for f in facts if f is not None]
-    patient = Patient(age_years=age_years)
+    patient = context.patient
     own: list[list[Recommendation]] = [[] for _ in findings]
     exam = []
     for guideline in guidelines:
@@ -66,7 +67,7 @@ def suggest(findings: Sequence[Finding], age_years: float | None, guidelines: Se
                 suggestion = lung_rads(fact) if guideline == LUNG_RADS else _fleischner(fact, known, patient)
                 options.append(replace(suggestion, overridden_by=_override(finding, suggestion.guideline)))
         last = [options[-1] for options in own if options]
-        exam.append(lung_rads_exam(last) if guideline == LUNG_RADS else fleischner_exam(known, patient))
+        exam.append(lung_rads_exam(last, context.exam) if guideline == LUNG_RADS else fleischner_exam(known, patient))
     return Suggestions([tuple(options) for options in own], tuple(exam), tuple(warnings))
 
 

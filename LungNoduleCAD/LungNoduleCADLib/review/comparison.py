@@ -31,12 +31,20 @@ class Comparison:
         self._matcher = Matcher([_as_candidate(n, f) for n, f in enumerate(counted)], self.references)
         self._counted = counted
         self._ids = [f.id for f in counted]
+        self._scores = {f.id: _score(f) for f in counted}
         # The statuses are the same at every threshold that a finding passes: see `evaluation.matching`.
         self._statuses = {self._ids[n]: status for n, status in self._matcher.at(0.0).statuses.items()}
 
     def status(self, finding_id: str) -> CandidateStatus | None:
         """'TP', 'FP' or 'ignored', wherever the finding counts; None for one that never does."""
         return self._statuses.get(finding_id)
+
+    def score(self, finding_id: str) -> float:
+        """The threshold up to which a finding counts.
+
+        :raises KeyError: for one that never does.
+        """
+        return self._scores[finding_id]
 
     def at(self, threshold: float) -> LiveMatch:
         """The match of what counts at a threshold."""

@@ -73,16 +73,16 @@ def write_scene(
             data = folder / "Data"
             data.mkdir(parents=True)
             # By default Slicer turns a left-handed grid's slices round when it reads them: same place, other indices.
-            _name_file(nodes["volume"], data / "volume.nrrd").SetForceRightHandedIJKCoordinateSystem(False)
-            _store(nodes["volume"], data / "volume.nrrd", compress)
-            _store(nodes["candidates"], data / "candidates.mrk.json")
+            name_file(nodes["volume"], data / "volume.nrrd").SetForceRightHandedIJKCoordinateSystem(False)
+            store(nodes["volume"], data / "volume.nrrd", compress)
+            store(nodes["candidates"], data / "candidates.mrk.json")
             if "missed" in nodes:
-                _store(nodes["missed"], data / "missed.mrk.json")
+                store(nodes["missed"], data / "missed.mrk.json")
             write_segmentation(items, volume, data / "segmentation.seg.nrrd")
-            _name_file(nodes["segmentation"], data / "segmentation.seg.nrrd")
-            _save_scene_file(host.scene, folder / f"{target.stem}.mrml")
+            name_file(nodes["segmentation"], data / "segmentation.seg.nrrd")
+            save_scene_file(host.scene, folder / f"{target.stem}.mrml")
             _check_stored(data / "volume.nrrd", 0 if compress else volume.voxels.nbytes)
-            _zip(folder, target)
+            zip_folder(folder, target)
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError) and not target.parent.is_dir():
@@ -105,8 +105,12 @@ def read_scene(path: str | Path, folder: str | Path) -> StandaloneScene:
     return host
 
 
-def _store(node: Any, file: Path, compress: bool = False) -> None:
-    storage = _name_file(node, file)
+def store(node: Any, file: Path, compress: bool = False) -> None:
+    """Write a node's data, and let its scene know where.
+
+    :raises OutputError: when it cannot be written.
+    """
+    storage = name_file(node, file)
     storage.SetUseCompression(compress)
     with silenced_stderr():
         written = storage.WriteData(node)
@@ -114,14 +118,19 @@ def _store(node: Any, file: Path, compress: bool = False) -> None:
         raise _unwritable(file)
 
 
-def _name_file(node: Any, file: Path) -> Any:
+def name_file(node: Any, file: Path) -> Any:
+    """Let a node's scene know where its data are; returns the storage node."""
     node.AddDefaultStorageNode()
     storage = node.GetStorageNode()
     storage.SetFileName(str(file))
     return storage
 
 
-def _save_scene_file(scene: Any, file: Path) -> None:
+def save_scene_file(scene: Any, file: Path) -> None:
+    """Write the `.mrml` file of a scene whose data lie beside it.
+
+    :raises OutputError: when it cannot be written.
+    """
     scene.SetRootDirectory(str(file.parent))  # file names in the scene become relative to it
     scene.SetURL(str(file))
     with silenced_stderr():
@@ -145,8 +154,8 @@ def _unwritable(file: Path) -> OutputError:
     )
 
 
-def _zip(folder: Path, target: Path) -> None:
-    """Without compression: the data files have their own."""
+def zip_folder(folder: Path, target: Path) -> None:
+    """A bundle of a folder, without compression: the data files have their own."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
             entry = zipfile.ZipInfo.from_file(file, file.relative_to(folder.parent).as_posix())

@@ -25,6 +25,8 @@ VOLUME_ROLE, CANDIDATES_ROLE, SEGMENTATION_ROLE = "volume", "candidates", "segme
 """Node references of the record: with them a detection is found again in a saved scene."""
 REVIEW_ROLE, REFERENCE_ROLE, MISSED_ROLE, OVERLAP_ROLE = "review", "reference", "missed", "overlap"
 """Likewise what readers made of it, and what it is compared with."""
+HEAT_MAP_ROLE = "explanation"
+"""Likewise the map that explains a finding."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,21 @@ def find_detection(scene: Any, volume_node: Any) -> DetectionNodes | None:
     return None
 
 
+def all_detections(scene: Any) -> list[DetectionNodes]:
+    """The detections of all volumes in a scene."""
+    volumes = [record.GetNodeReference(VOLUME_ROLE) for record in _records(scene)]
+    found = (find_detection(scene, volume) for volume in volumes if volume is not None)
+    return [nodes for nodes in found if nodes is not None]
+
+
 def remove_detection(scene: Any, nodes: DetectionNodes) -> None:
     """Remove a detection's nodes, those that are still there, in one batch."""
     with batch(scene):
         if nodes.segmentation is not None:
             release_labelmaps(nodes.segmentation)
-        attached = [nodes.record.GetNodeReference(role) for role in (REVIEW_ROLE, MISSED_ROLE, OVERLAP_ROLE)]
+        attached = [
+            nodes.record.GetNodeReference(role) for role in (REVIEW_ROLE, MISSED_ROLE, OVERLAP_ROLE, HEAT_MAP_ROLE)
+        ]
         for node in (nodes.candidates, nodes.segmentation, *attached, nodes.record):
             if node is not None and scene.IsNodePresent(node):
                 scene.RemoveNode(node)
@@ -133,17 +144,6 @@ def read_record(record_node: Any) -> dict[str, Any]:
     return {"findings": content["findings"], "operating_table": content.get("operating_table")}
 
 
-def show_candidates(nodes: DetectionNodes, shown: Mapping[str, bool]) -> None:
-    """Show or hide points and segments by their label; each node tells its views once.
-
-    Points and segments that the mapping does not name, or that the user has removed, are left alone.
-    """
-    if nodes.candidates is not None:
-        show_points(nodes.candidates, shown)
-    if nodes.segmentation is not None:
-        show_segments(nodes.segmentation, shown)
-
-
 def _records(scene: Any) -> Iterator[Any]:
     found = scene.GetNodesByClass("vtkMRMLTextNode")
     nodes = [found.GetItemAsObject(n) for n in range(found.GetNumberOfItems())]
@@ -151,7 +151,7 @@ def _records(scene: Any) -> Iterator[Any]:
 
 
 def show_points(node: Any, shown: Mapping[str, bool]) -> None:
-    """Show or hide points by their label."""
+    """Show or hide points by their label, all at once; those that the mapping does not name are left alone."""
     was_modifying = node.StartModify()
     try:
         for n in range(node.GetNumberOfControlPoints()):
@@ -163,7 +163,7 @@ def show_points(node: Any, shown: Mapping[str, bool]) -> None:
 
 
 def show_segments(node: Any, shown: Mapping[str, bool]) -> None:
-    """Show or hide segments by their id."""
+    """Show or hide segments by their id, all at once; those that are not there are nobody's fault."""
     display, segmentation = node.GetDisplayNode(), node.GetSegmentation()
     if display is None:
         return

@@ -6,7 +6,6 @@ to. Both, and nothing else, decide what the findings are: points and segments on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..findings import Candidate, ReferenceNodule
-from ..report.record import candidate_from_json
+from ..report.colors import Color
 from ..review import Change, Comparison, Finding, Review, ReviewState, edit_contour, review_from_json, review_to_json
-from ..review.codec import decode_mask
 from ..volume import Volume
-from .detections import GRID, MASKS, REVIEW_ROLE, VOLUME_ROLE, DetectionNodes, show_points, show_segments
+from .detections import REVIEW_ROLE, VOLUME_ROLE, DetectionNodes, show_points, show_segments
 from .review_marks import Mark, apply_marks, color_points, mark_of
 from .segment_voxels import SegmentVoxels
+from .stored import stored_detection
 from .volumes import turned_to_grid, volume_from_node
 
 REVIEW_NAME = "Nodule review"
@@ -56,6 +55,10 @@ class SceneReview:
     def state(self) -> ReviewState:
         """The findings as they are now."""
         return self.review.state
+
+    def color(self, finding_id: str) -> Color:
+        """How a finding is drawn."""
+        return self._marks[finding_id].color
 
     def is_current(self) -> bool:
         """Whether the scene still holds what this object has read or written last."""
@@ -128,7 +131,7 @@ class SceneReview:
             review = review.with_change(change, reader)
         if changes:
             self.review, self._text = review, review_to_json(review)
-            self._review_node().SetText(self._text)
+            store_review(self._scene, self.nodes.record, self._text)
 
     def _refresh(self) -> None:
         references = self._references
@@ -158,14 +161,16 @@ class SceneReview:
         node = self.nodes.record.GetNodeReference(REVIEW_ROLE)
         return str(node.GetText() or "") if node is not None else ""
 
-    def _review_node(self) -> Any:
-        record = self.nodes.record
-        node = record.GetNodeReference(REVIEW_ROLE)
-        if node is None:
-            node = self._scene.AddNewNodeByClass("vtkMRMLTextNode", REVIEW_NAME)
-            node.SetAttribute(REVIEW_ATTRIBUTE, "1")
-            record.SetNodeReferenceID(REVIEW_ROLE, node.GetID())
-        return node
+
+def store_review(scene: Any, record: Any, text: str) -> Any:
+    """Keep a review's text in the scene, in the node of a detection's record that is for it; returns the node."""
+    node = record.GetNodeReference(REVIEW_ROLE)
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLTextNode", REVIEW_NAME)
+        node.SetAttribute(REVIEW_ATTRIBUTE, "1")
+        record.SetNodeReferenceID(REVIEW_ROLE, node.GetID())
+    node.SetText(text)
+    return node
 
 
 def read_original(record_node: Any) -> tuple[tuple[Candidate, ...], NDArray[np.float64]]:
@@ -174,16 +179,8 @@ def read_original(record_node: Any) -> tuple[tuple[Candidate, ...], NDArray[np.f
 
     :raises InputError: when the record is damaged or holds no outlines.
     """
-    try:
-        content = json.loads(record_node.GetText() or "")
-        masks = {int(name): decode_mask(mask) for name, mask in content[MASKS].items()}
-        grid = np.array(content[GRID], dtype=np.float64).reshape(4, 4)
-        entries = content["findings"]["candidates"]
-        return tuple(candidate_from_json(entry, masks[entry["id"]]) for entry in entries), grid
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"The detection stored in this scene is damaged ({error!r}); run the detection again."
-        ) from error
+    stored = stored_detection(record_node.GetText() or "")
+    return stored.result.candidates, stored.ijk_to_lps
 
 
 def _volume_of(nodes: DetectionNodes) -> Volume:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import qt
 
-from ...report.colors import score_color
 from ..candidates import CandidateRow
 from .columns import Column
 
@@ -15,7 +14,11 @@ SORT_ROLE = int(qt.Qt.UserRole)
 SHOWN_ROLE = SORT_ROLE + 1
 SHOWN, HIDDEN = "1", "0"
 SORTED_FIRST = "score"
-NARROWEST_PX = 48
+NARROWEST_PX = 44
+MEASURED_ROWS = 50
+"""That decide about a column's width."""
+FONT_SHARE = 0.9
+"""Of the panel's font: so that the columns that are shown at first need no scrolling."""
 SWATCH_PX = 10
 """Side of the square that shows the colour of a candidate's outline."""
 
@@ -24,16 +27,20 @@ class CandidateView:
     """Fills a QTableView.
 
     :param onSelected: called with a candidate's label when the user selects its row or clicks it again, and with None
-        when the selected row has vanished.
+        when the selected row has vanished. Of several selected rows it is the last.
+    :param onSelectionChanged: called when the user selects more rows, or fewer.
     """
 
-    def __init__(self, view: Any, onSelected: Callable[[str | None], None]) -> None:
-        self._view, self._onSelected = view, onSelected
+    def __init__(
+        self, view: Any, onSelected: Callable[[str | None], None], onSelectionChanged: Callable[[], None]
+    ) -> None:
+        self._view, self._onSelected, self._onMore = view, onSelected, onSelectionChanged
         self._columns: Sequence[Column] = ()
         self._rows: Sequence[CandidateRow] = ()
         self._numbers: dict[str, int] = {}
         self._shown: dict[str, bool] = {}
         self._selected: str | None = None
+        self._lostAt: int | None = None
         self._changing = self._hasNewContent = False
         self._model = qt.QStandardItemModel(view)
         # Every new cell is a copy of it: one call for all alignments instead of one a cell.
@@ -50,18 +57,32 @@ class CandidateView:
         header = view.horizontalHeader()
         header.setMinimumSectionSize(NARROWEST_PX)
         header.setHighlightSections(False)
+        header.setResizeContentsPrecision(MEASURED_ROWS)
         view.setIconSize(qt.QSize(SWATCH_PX, SWATCH_PX))
+        font = view.font
+        font.setPointSizeF(FONT_SHARE * font.pointSizeF())
+        view.setFont(font)
         rows = view.verticalHeader()
         rows.visible = False
         rows.defaultSectionSize = view.fontMetrics().height() + 8
         # Kept in attributes: their Python side must live as long as the connections.
         self._selection = view.selectionModel()
-        self._selection.currentRowChanged.connect(self._onCurrentRowChanged)
+        self._selection.selectionChanged.connect(self._onSelectionChanged)
         view.clicked.connect(self._onClicked)
 
     # -- content -------------------------------------------------------------------------------------------------
     def setRows(self, rows: Sequence[CandidateRow], columns: Sequence[Column]) -> None:
-        """Take other candidates or columns; the order is kept, and no row is seen until `show`."""
+        """Take other candidates or columns; the order is kept, and no new row is seen until `show`.
+
+        Where only values have changed, only those rows are written anew.
+        """
+        labels = [row.label for row in rows]
+        if columns == self._columns and labels == [row.label for row in self._rows]:
+            former, self._rows = self._rows, rows
+            changed = [n for n, row in enumerate(rows) if row is not former[n]]
+            self._fill(changed)
+            self._hasNewContent = self._hasNewContent or bool(changed)
+            return
         order = (self._proxy.sortColumn(), self._proxy.sortOrder()) if self._columns else None
         sortedBy = self._columns[order[0]].key if order and 0 <= order[0] < len(self._columns) else SORTED_FIRST
         keys = [column.key for column in columns]
@@ -77,8 +98,8 @@ class CandidateView:
             for n, column in enumerate(columns):
                 self._model.setHeaderData(n, qt.Qt.Horizontal, column.explanation, qt.Qt.ToolTipRole)
             self._model.setRowCount(len(rows))
-            self._fill()
-            self._hasNewContent = True
+            self._fill(range(len(rows)))
+            self._hasNewContent, self._lostAt = True, None
             if sortedBy in keys:
                 self._view.sortByColumn(keys.index(sortedBy), order[1] if order else qt.Qt.DescendingOrder)
             elif keys:  # by name: the detector's own order, best first
@@ -90,6 +111,7 @@ class CandidateView:
         """Show the rows of these candidates; the others vanish, and with them the selection."""
         self._changing = True
         try:
+            selectedAt = self._proxyRow(self._selected)
             # One update at the end instead of one a row: 500 rows in a few milliseconds.
             was_blocked = self._model.blockSignals(True)
             for n, row in enumerate(self._rows):
@@ -107,7 +129,7 @@ class CandidateView:
         finally:
             self._changing = False
         if isLost:
-            self._selected = None
+            self._selected, self._lostAt = None, selectedAt
             self._onSelected(None)
 
     # -- selection -----------------------------------------------------------------------------------------------
@@ -121,12 +143,15 @@ class CandidateView:
             self._changing = False
 
     def step(self, rows: int) -> None:
-        """Select the row so many further down in the present order, or the first; stays at the ends."""
+        """Select the row so many further down in the present order, or the first; stays at the ends. Where the selected
+        row has vanished, that which took its place is the next one."""
         last = self._proxy.rowCount() - 1
         if last >= 0:
             current = self._proxyRow(self._selected)
             wanted = current + rows if current is not None else 0
-            self._view.selectRow(min(max(wanted, 0), last))
+            if current is None and self._lostAt is not None:
+                wanted = self._lostAt + rows - (rows > 0)
+            self._selectRow(min(max(wanted, 0), last))
 
     @property
     def listed(self) -> int:
@@ -138,17 +163,30 @@ class CandidateView:
         """The selected candidate's label."""
         return self._selected
 
-    def _fill(self) -> None:
-        colors = [qt.QColor.fromRgbF(*score_color(percent / 100)) for percent in range(101)]
+    @property
+    def selection(self) -> list[str]:
+        """The labels of all selected rows, from the top."""
+        rows = sorted(self._selection.selectedRows(), key=lambda index: index.row())
+        labels = (self._label(index) for index in rows)
+        return [label for label in labels if label is not None]
+
+    def _fill(self, numbers: Iterable[int]) -> None:
+        colors: dict[Any, Any] = {}
         was_blocked = self._model.blockSignals(True)
-        for n, row in enumerate(self._rows):
+        for n in numbers:
+            row = self._rows[n]
             for position, column in enumerate(self._columns):
                 index = self._model.index(n, position)
                 text, key = column.cell(row)
                 self._model.setData(index, text, qt.Qt.DisplayRole)
                 self._model.setData(index, key, SORT_ROLE)
+                if column.colors:
+                    brush = column.colors.get(key)
+                    self._model.setData(index, qt.QColor(brush) if brush else None, qt.Qt.ForegroundRole)
             if self._columns:
-                self._model.setData(self._model.index(n, 0), colors[round(100 * row.score)], qt.Qt.DecorationRole)
+                if row.color not in colors:
+                    colors[row.color] = qt.QColor.fromRgbF(*row.color)
+                self._model.setData(self._model.index(n, 0), colors[row.color], qt.Qt.DecorationRole)
         self._model.blockSignals(was_blocked)
 
     def _makeCurrent(self, label: str | None) -> None:
@@ -156,7 +194,12 @@ class CandidateView:
         if row is None:
             self._selection.clear()
         elif self._label(self._view.currentIndex()) != label:
-            self._view.selectRow(row)
+            self._selectRow(row)
+
+    def _selectRow(self, row: int) -> None:
+        # Not by QTableView.selectRow, for which a Ctrl or Shift that is held down means something else.
+        alone = qt.QItemSelectionModel.ClearAndSelect | qt.QItemSelectionModel.Rows
+        self._selection.setCurrentIndex(self._proxy.index(row, 0), alone)
 
     def _proxyRow(self, label: str | None) -> int | None:
         if label not in self._numbers:
@@ -168,15 +211,19 @@ class CandidateView:
         row = self._proxy.mapToSource(index).row()
         return self._rows[row].label if 0 <= row < len(self._rows) else None
 
-    def _onCurrentRowChanged(self, current: Any, previous: Any) -> None:
-        self._tell(current)
+    def _onSelectionChanged(self, selected: Any, deselected: Any) -> None:
+        # A row that vanishes hands the selection on: that is no wish to look elsewhere.
+        if self._changing:
+            return
+        chosen, label = self.selection, self._label(self._view.currentIndex())
+        if label not in chosen:
+            label = chosen[-1] if chosen else None
+        if label == self._selected:
+            self._onMore()
+        else:
+            self._selected, self._lostAt = label, None
+            self._onSelected(label)
 
     def _onClicked(self, index: Any) -> None:
-        self._tell(index)
-
-    def _tell(self, index: Any) -> None:
-        # A row that vanishes hands the selection on: that is no wish to look elsewhere.
-        label = None if self._changing else self._label(index)
-        if label is not None:
-            self._selected = label
-            self._onSelected(label)
+        if self._selected is not None:
+            self._onSelected(self._selected)

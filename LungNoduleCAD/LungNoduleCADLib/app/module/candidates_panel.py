@@ -1,32 +1,35 @@
-"""The part of the panel with the candidates: threshold, table, filters, and the way from one to the next."""
+"""The part of the panel with the candidates: threshold, table, and the way from one to the next."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import qt
-import slicer
 from slicer.i18n import tr as _
 
+from ...errors import InputError
 from ...scene.detections import DetectionNodes
-from ..candidates import CandidateRow, shown_at
 from ..operating_table import OperatingTable
-from .candidate_view import CandidateView
-from .columns import Column, candidate_columns, known_columns
+from .explain_panel import ExplainPanel
+from .findings_table import FindingsTable
+from .listing import Listing
 from .logic import DetectionLogic
 from .picking import ScenePicker
+from .reference_panel import ReferencePanel
+from .review_panel import ReviewPanel
 from .shortcuts import Shortcuts, with_key
 from .texts import (
+    BAD,
     counts_text,
     expectation_text,
     expectation_tip,
+    line_html,
     preset_text,
     warnings_html,
 )
 from .viewing_panel import ViewingPanel
 
-COLUMNS_SETTING = "LungNoduleCAD/Columns"
+NOTHING = Listing({}, None)
 
 
 class CandidatesPanel:
@@ -40,109 +43,113 @@ class CandidatesPanel:
         self.ui, self._logic, self._wishThreshold = ui, logic, setThreshold
         self._volumeNode: Any = None
         self._nodes: DetectionNodes | None = None
-        self._rows: dict[str, CandidateRow] = {}
-        self._searched: dict[str, str] = {}
-        self._shown: dict[str, bool] = {}
+        self._listing = NOTHING
         self._threshold = 1.0
-        self._table: OperatingTable | None = None
+        self._operatingTable: OperatingTable | None = None
         self._warnings: tuple[str, ...] = ()
-        self._columns = candidate_columns()
-        self._known: list[Column] = []
-        self._view = CandidateView(ui.candidatesTable, self.onRowSelected)
+        self._error = ""
+        self.table = FindingsTable(ui, self.onRowSelected, self.updateGui)
         self.viewing = ViewingPanel(ui, logic)
+        self.review = ReviewPanel(ui, widget, logic, self.table, self.onReviewChanged)
+        self.reference = ReferencePanel(ui, logic, self.onReviewChanged)
+        self.explain = ExplainPanel(ui, logic)
         self._picker = ScenePicker(self.onPositionPicked, self.onLabelPicked)
-        actions = {"next": self.onNext, "previous": self.onPrevious, "overlay": self.viewing.onOverlayToggled}
+        actions = {
+            "next": self.onNext,
+            "previous": self.onPrevious,
+            "overlay": self.viewing.onOverlayToggled,
+            **self.review.keys,
+        }
         self._shortcuts = Shortcuts(actions, widget)
-        self._columnsMenu = qt.QMenu(ui.columnsButton)
-        ui.columnsButton.setMenu(self._columnsMenu)
+        self.review.lendKeysTo(self._shortcuts)
         ui.nextButton.toolTip = with_key(_("Next candidate of the table"), "next")
         ui.previousButton.toolTip = with_key(_("Previous candidate of the table"), "previous")
         ui.nextButton.clicked.connect(self.onNext)
         ui.previousButton.clicked.connect(self.onPrevious)
         ui.presetButton.clicked.connect(self.onPresetButton)
-        ui.filterLineEdit.textChanged.connect(self.onFilterChanged)
-        ui.densityFilter.currentIndexChanged.connect(self.onFilterChanged)
-        ui.statusFilter.currentIndexChanged.connect(self.onFilterChanged)
 
     def enter(self) -> None:
         """Called when the module is shown: its keys and clicks in the views work."""
         self._picker.deactivate()
         self._picker.activate()
         self._shortcuts.setActive(True)
+        self.review.enter()
 
     def exit(self) -> None:
         """Called when another module is shown: keys and clicks are that one's."""
         self._picker.deactivate()
         self._shortcuts.setActive(False)
+        self.review.exit()
 
     def close(self) -> None:
         """Let go of the scene; the panel is not used again."""
         self.exit()
         self._picker.removeObservers()
         self.viewing.close()
+        self.reference.close()
+        self.explain.close()
 
     # -- content ---------------------------------------------------------------------------------------------------
     def show(
         self, volumeNode: Any, nodes: DetectionNodes | None, table: OperatingTable | None, threshold: float
     ) -> None:
         """Take over what was detected in a volume."""
-        self._volumeNode, self._nodes, self._table, self._threshold = volumeNode, nodes, table, threshold
+        self.review.leave()
+        self._volumeNode, self._nodes, self._operatingTable, self._threshold = volumeNode, nodes, table, threshold
         self._warnings = self._logic.warnings(nodes)
-        rows = self._logic.candidates(nodes)
-        self._rows = {row.label: row for row in rows}
-        self._known = known_columns(self._columns, rows)
-        self._searched = {row.label: " ".join(c.cell(row)[0] for c in self._known).casefold() for row in rows}
         self._picker.follow(nodes)
         self.viewing.show(volumeNode, nodes)
-        self._view.select(None)
-        self._setChoices(self.ui.densityFilter, _("All types"), "density")
-        self._setChoices(self.ui.statusFilter, _("All statuses"), "status")
-        self.ui.statusFilter.visible = any(column.key == "status" for column in self._known)
-        self._fillColumnsMenu()
+        self.review.show(nodes)
+        self.reference.show(nodes)
+        self.explain.show(nodes)
+        self.table.select(None)
         self._fillTable()
 
     def setTable(self, table: OperatingTable | None) -> None:
         """Take another operating table."""
-        self._table = table
+        self._operatingTable = table
         self.updateGui()
 
     def setThreshold(self, threshold: float) -> None:
-        """Show the candidates above it, hide the others. Nothing is computed again."""
+        """Show the candidates above it, hide the others. No network is run again."""
         self._threshold = threshold
-        self._shown = shown_at(self._rows.values(), threshold)
-        self._logic.showCandidates(self._nodes, self._shown)
-        self._filter()
+        self._listing = self._show() if self._nodes is not None and not self._error else NOTHING
+        self.table.show(self._listing.shown)
+        self.explain.setThreshold(threshold, self._listing.match is not None)
+
+    def setBusy(self, isBusy: bool) -> None:
+        """While a run is on, a review that it will replace is not changed."""
+        self.review.setBusy(isBusy)
 
     # -- user actions ----------------------------------------------------------------------------------------------
     def onPresetButton(self, checked: bool = False) -> None:
         """Take the threshold that the card recommends."""
-        if self._table is not None:
-            self._wishThreshold(self._table.default_threshold)
-
-    def onFilterChanged(self, value: Any = None) -> None:
-        """List only candidates with the words, type and status asked for; the views go by the threshold alone."""
-        self._filter()
+        if self._operatingTable is not None:
+            self._wishThreshold(self._operatingTable.default_threshold)
 
     def onNext(self, checked: bool = False) -> None:
         """Select the next row, or the first."""
-        self._view.step(1)
+        self.table.step(1)
 
     def onPrevious(self, checked: bool = False) -> None:
         """Select the row before."""
-        self._view.step(-1)
+        self.table.step(-1)
 
     def onRowSelected(self, label: str | None) -> None:
         """Show a candidate in all slice views."""
         if label is not None:
+            self.review.forgetMessage()
             self._logic.jumpTo(self._nodes, label, center=self.viewing.isZoomed)
-        self.viewing.select(self._rows.get(label) if label is not None else None)
-        self.updateGui()
+        self._showSelected()
 
     def onPositionPicked(self, positionRas: tuple[float, float, float], sliceNode: Any) -> None:
-        """A click in a slice view: the candidate there, if there is one, is selected, and the other views show it."""
-        if self._nodes is None or not self._logic.isOverlayVisible(self._nodes):
+        """A click in a slice view: it adds a nodule where that was asked for; else the candidate there, if any,
+        is selected, and the other views show it."""
+        if self._nodes is None or self.review.outlines.place(positionRas):
             return
-        rows = [row for row in self._rows.values() if self._shown.get(row.label)]
+        if not self._logic.isOverlayVisible(self._nodes):
+            return
+        rows = [row for row in self.table.rows.values() if self._listing.shown.get(row.label)]
         row = self._logic.candidateAt(rows, self._volumeNode, positionRas)
         if row is not None:
             self.onLabelPicked(row.label)
@@ -151,85 +158,66 @@ class CandidatesPanel:
 
     def onLabelPicked(self, label: str) -> None:
         """Select a candidate that was picked in the views."""
-        if label in self._rows:
-            self._view.select(label)
-            self.viewing.select(self._rows[label])
-            self.updateGui()
+        if label in self.table.rows:
+            self.table.select(label)
+            self._showSelected()
 
-    def onColumnToggled(self, checked: bool = False) -> None:
-        """Show the ticked columns, now and in future sessions."""
-        chosen = {action.data() for action in self._columnsMenu.actions() if action.checked}
-        hidden = {column.key for column in self._known} - chosen
-        # A column that this detection has no values for stays what it was.
-        others = self._visibleKeys() - chosen - hidden
-        slicer.app.userSettings().setValue(COLUMNS_SETTING, " ".join(sorted(chosen | others)))
+    def onReviewChanged(self, label: str | None = None) -> None:
+        """Called when the findings, or what they are compared with, are others than before.
+
+        :param label: what to select; None keeps the selection.
+        """
         self._fillTable()
+        if label is not None:
+            self.table.select(label)
+        self._showSelected()
 
     # -- appearance --------------------------------------------------------------------------------------------------
     def updateGui(self) -> None:
         """The widgets around the table follow what it shows."""
-        ui, hasRows = self.ui, bool(self._rows)
+        self.review.updateGui(self._threshold, self._error)
+        ui, rows, shown = self.ui, self.table.rows, self._listing.shown
+        findings = [row.label for row in rows.values() if row.is_finding]
+        isHidden = self.review.isHidden
         ui.candidatesCollapsibleButton.visible = self._nodes is not None
-        ui.viewingCollapsibleButton.visible = self._nodes is not None and hasRows
-        for widget in (ui.candidatesTable, ui.filterWidget, ui.nextButton, ui.previousButton):
-            widget.visible = hasRows
-        listed = self._view.listed
-        ui.nextButton.enabled = ui.previousButton.enabled = listed > 0
-        ui.presetButton.enabled = self._table is not None
-        ui.presetButton.text = preset_text(self._table)
-        expectation = self._table.at(self._threshold) if self._table is not None else None
-        ui.expectedLabel.text = expectation_text(expectation, self._table is not None)
-        ui.expectedLabel.toolTip = expectation_tip(self._table)
-        ui.countsLabel.text = counts_text(sum(self._shown.values()), len(self._rows), listed)
-        ui.warningsLabel.text = warnings_html(self._warnings)
-        ui.warningsLabel.visible = bool(self._warnings)
-
-    def _filter(self) -> None:
-        words = self.ui.filterLineEdit.text.casefold().split()
-        density, status = (_chosen(box) for box in (self.ui.densityFilter, self.ui.statusFilter))
-        listed = {
-            label: self._shown[label]
-            and all(word in self._searched[label] for word in words)
-            and density in ("", row.values.get("density"))
-            and status in ("", row.values.get("status"))
-            for label, row in self._rows.items()
-        }
-        self._view.show(listed)
-        self.updateGui()
+        ui.viewingCollapsibleButton.visible = self._nodes is not None and (bool(rows) or isHidden)
+        self.table.updateGui()
+        for button in (ui.nextButton, ui.previousButton):
+            button.visible, button.enabled = bool(rows), self.table.listed > 0
+        table = self._operatingTable
+        ui.presetButton.enabled = table is not None
+        ui.presetButton.text = preset_text(table)
+        expectation = table.at(self._threshold) if table is not None else None
+        ui.expectedLabel.text = expectation_text(expectation, table is not None)
+        ui.expectedLabel.toolTip = expectation_tip(table)
+        count = sum(bool(shown.get(label)) for label in findings)
+        missed = sum(map(bool, shown.values())) - count
+        ui.countsLabel.text = counts_text(count, len(findings), missed, self.table.listed, isHidden)
+        error = line_html(BAD, "✕", self._error) if self._error else ""
+        ui.warningsLabel.text = "<br>".join(part for part in (error, warnings_html(self._warnings)) if part)
+        ui.warningsLabel.visible = bool(ui.warningsLabel.text)
+        self.reference.updateGui(self._listing.match, self._threshold)
 
     def _fillTable(self) -> None:
-        visible = self._visibleKeys()
-        self._view.setRows(list(self._rows.values()), [c for c in self._known if c.key in visible])
+        self._error = ""
+        try:
+            rows = self._logic.candidates(self._nodes)
+        except InputError as error:
+            rows, self._error = [], str(error)
+        self.table.setRows(rows)
         self.setThreshold(self._threshold)
 
-    def _fillColumnsMenu(self) -> None:
-        self._columnsMenu.clear()
-        visible = self._visibleKeys()
-        for column in self._known[1:]:  # a row without its name would be nobody's
-            action = self._columnsMenu.addAction(column.title)
-            action.setData(column.key)
-            action.toolTip = column.explanation
-            action.checkable = True
-            action.checked = column.key in visible
-            action.toggled.connect(self.onColumnToggled)
+    def _show(self) -> Listing:
+        assert self._nodes is not None
+        try:
+            return self._logic.showAt(
+                self._nodes, self._threshold, self.review.showsRejected, self.reference.showsOverlap
+            )
+        except InputError as error:
+            self._error = str(error)
+            return NOTHING
 
-    def _visibleKeys(self) -> set[str]:
-        stored = slicer.app.userSettings().value(COLUMNS_SETTING)
-        keys = str(stored).split() if stored else [column.key for column in self._columns if column.is_default]
-        return {self._columns[0].key, *keys}
-
-    def _setChoices(self, box: Any, everything: str, field: str) -> None:
-        former = _chosen(box)
-        text = next(column.text for column in self._columns if column.key == field)
-        wasBlocked = box.blockSignals(True)
-        box.clear()
-        box.addItem(everything, "")
-        for value in sorted({str(row.values[field]) for row in self._rows.values() if row.values.get(field)}):
-            box.addItem(text(value), value)
-        box.currentIndex = max(0, box.findData(former))
-        box.blockSignals(wasBlocked)
-
-
-def _chosen(box: Any) -> str:
-    """The chosen value; empty for all."""
-    return str(box.itemData(box.currentIndex) or "")
+    def _showSelected(self) -> None:
+        self.viewing.select(self.table.selected)
+        self.explain.select(self.table.selected)
+        self.updateGui()

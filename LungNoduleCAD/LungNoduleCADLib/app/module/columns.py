@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from string import digits
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from ..candidates import CandidateRow
-from .texts import density_names, location_names, status_names
+from .texts import BAD, CAUTION, GOOD, density_names, location_names, match_names, status_names
 
 Sortable = float | str
 
 MISSING = "–"
 SORTED_LAST = -1e9
 """Sort key of what was not measured, below every measurement."""
+LABEL_DIGITS = 9
+MATCH_COLORS = {"TP": GOOD, "FP": BAD, "FN": CAUTION}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Column:
     :param key: names it in the settings. :param title: its heading. :param explanation: of the heading, for whoever
         asks.
     :param value: what a row is sorted by: a number or text; None where it is not known.
-    :param text: what a known value looks like.
+    :param text: what a known value looks like. :param colors: of values that have one of their own.
     :param is_default: shown unless the user chose otherwise.
     """
 
@@ -35,6 +38,7 @@ class Column:
     value: Callable[[CandidateRow], Sortable | None]
     text: Callable[[Any], str]
     is_default: bool = False
+    colors: Mapping[Any, str] = field(default_factory=dict)
 
     def cell(self, row: CandidateRow) -> tuple[str, Sortable]:
         """Text and sort key."""
@@ -55,19 +59,24 @@ def candidate_columns() -> list[Column]:
             number("{value:.2f}"), True,
         ),
         Column("status", _("Status"), _("What was decided about it."), of("status"), named(status_names()), True),
-        Column("density", _("Type"), _("Density type."), of("density"), named(density_names()), True),
         Column(
-            "location", _("Lung"), _("Side, and third of the lung's height."), _location, named(location_names()),
-            True,
+            "match", _("Ref."),
+            _("Against the reference: TP found, FP false, FN missed; (TP) is a further mark on a found nodule."),
+            of("match"), named(match_names()), True, MATCH_COLORS,
+        ),
+        Column(
+            "slice_number", _("Slice"), _("Slice through its centre, counted from 1 at the volume's first slice."),
+            of("slice_number"), number("{value:.0f}"), True,
         ),
         Column(
             "mean_diameter_mm", _("Size"),
             _("Diameter: mean of long and short axis in the axial plane, as guidelines use."),
             of("mean_diameter_mm"), number("{value:.1f} mm"), True,
         ),
+        Column("density", _("Type"), _("Density type."), of("density"), named(density_names()), True),
         Column(
-            "slice_number", _("Slice"), _("Slice through its centre, counted from 1 at the volume's first slice."),
-            of("slice_number"), number("{value:.0f}"), True,
+            "location", _("Lung"), _("Side, and third of the lung's height."), _location, named(location_names()),
+            True,
         ),
         Column(
             "long_axis_mm", _("Long axis"), _("Longest extent in an axial slice."), of("long_axis_mm"),
@@ -127,7 +136,7 @@ def _field(name: str) -> Callable[[CandidateRow], Sortable | None]:
 
     def value(row: CandidateRow) -> Sortable | None:
         found = row.values.get(name)
-        if found is None or found == "":
+        if found is None or found == "" or found != found:  # what cannot be measured may also be NaN
             return None
         return found if isinstance(found, str) else float(found)
 
@@ -144,11 +153,12 @@ def _named(names: Mapping[str, str]) -> Callable[[str], str]:
 
 def _label_key(row: CandidateRow) -> str:
     """By kind, then by number: N2 before N10."""
-    return f"{row.label[0]}{row.id:09d}"
+    kind = row.label.rstrip(digits)
+    return f"{kind}{int(row.label[len(kind) :]):0{LABEL_DIGITS}d}"
 
 
 def _label(key: str) -> str:
-    return f"{key[0]}{int(key[1:])}"
+    return f"{key[:-LABEL_DIGITS]}{int(key[-LABEL_DIGITS:])}"
 
 
 def _location(row: CandidateRow) -> str | None:

@@ -13,7 +13,7 @@ from ...errors import InputError
 from ...findings import ReferenceNodule
 from ...io.references import read_reference
 from ...review import LiveMatch, VoxelOverlap
-from ...scene.detections import VOLUME_ROLE, DetectionNodes, read_record
+from ...scene.detections import MISSED_ROLE, OVERLAP_ROLE, VOLUME_ROLE, DetectionNodes, read_record
 from ...scene.reference_nodes import (
     add_reference_node,
     read_reference_node,
@@ -52,6 +52,9 @@ class ReferenceLogic(ReviewLogic):
 
         :raises InputError: when the node cannot be used; a former reference stays.
         """
+        shown = [nodes.record.GetNodeReference(role) for role in (MISSED_ROLE, OVERLAP_ROLE)]
+        if node in (nodes.candidates, nodes.segmentation, *shown):
+            raise InputError(f"{node.GetName()} is what the detector found; choose what others have marked.")
         return self._compareWith(nodes, node, self._readReference(nodes, node))
 
     def clearReference(self, nodes: DetectionNodes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,22 +21,21 @@ from ...scene.detections import (
     batch,
     find_detection,
     prepare_detection,
-    read_record,
     release_segments,
     remove_detection,
-    show_candidates,
 )
 from ...scene.volumes import volume_from_node
 from ...volume import Volume
 from ..background import Background
-from ..candidates import CandidateRow, candidate_rows
 from ..dependencies import ensure_dependencies
 from ..jobs import DetectionRequest
 from ..operating_table import OperatingTable, read_operating_table
 from ..progress import Progress
 from ..run import DetectionRun, Outcome
 from ..verdict import InputVerdict, check_input
-from .comparing import ReferenceLogic
+from .explaining import ExplanationLogic
+from .exporting import ExportLogic
+from .plotting import PlottingLogic
 from .viewing import ViewingLogic
 
 MODELS = resource_path("Models")
@@ -68,7 +67,7 @@ class RunListener(Protocol):
         """Once: the results are in the scene, or here is why there are none."""
 
 
-class DetectionLogic(ViewingLogic, ReferenceLogic):
+class DetectionLogic(ViewingLogic, ExplanationLogic, PlottingLogic, ExportLogic):
     """The methods of the module's logic class.
 
     :param makeRun: makes a run of a volume and a request.
@@ -87,9 +86,8 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
         self._runVolume: Volume | None = None
         self._runTable: OperatingTable | None = None
         self._runPreparation: Background[PreparedDetection] | None = None
-        self._isRunCancelled = False
+        self._isRunCancelled = self._isRunSettled = False
         self._lastOutcome, self._lastError = Outcome.CANCELLED, ""
-        self._readRecord: tuple[Any, dict[str, Any]] | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.poll)
@@ -123,6 +121,8 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
             raise LungNoduleCADError("A detection is running already; wait for it or cancel it.")
         if volumeNode is None:
             raise InputError("There is no volume; choose a chest CT.")
+        if self.readingMode != "concurrent" and not self.readerName().strip():
+            raise InputError("Reading without the detector first needs the reader's name; give it under Review.")
         request = request or DetectionRequest()
         valid, reason = request.is_valid()
         if not valid:
@@ -132,7 +132,8 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
         volume = volume_from_node(volumeNode)
         run = self._makeRun(volume, replace(request, metadata=metadata))
         run.start()
-        self._run, self._runVolumeNode, self._runVolume, self._isRunCancelled = run, volumeNode, volume, False
+        self._run, self._runVolumeNode, self._runVolume = run, volumeNode, volume
+        self._isRunCancelled = self._isRunSettled = False
         self._runTable = read_operating_table(request.weights or MODELS)
         self._timer.start()
 
@@ -169,25 +170,33 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
         if self._run is None:
             return
         run, progress = self._run, self._run.poll()
-        outcome = self._settledOutcome(run)
+        outcome = self._settledOutcome(run) if not self._isRunSettled else self._lastOutcome
         if outcome is None:
             if self.listener is not None:
                 self.listener.onProgress(progress)
             return
+        if not self._isRunSettled:
+            self._settle(outcome, run)
+            if outcome is Outcome.FINISHED and not self._isRunCancelled:
+                return  # to the event loop: adding results and showing them is too much for one turn of it
         self._timer.stop()
+        self._run = None
+        if run.details:
+            logging.error("%s\n%s", run.error, run.details)
+        if self.listener is not None:
+            self.listener.onRunEnded(self._lastOutcome, self._lastError, run.details)
+
+    def _settle(self, outcome: Outcome, run: Run) -> None:
+        """What the scene gets from a run."""
         volumeNode, preparation = self._runVolumeNode, self._runPreparation
-        self._run = self._runVolumeNode = self._runVolume = self._runPreparation = None
-        self._lastOutcome, self._lastError = outcome, run.error
+        self._runVolumeNode = self._runVolume = self._runPreparation = None
+        self._isRunSettled, self._lastOutcome, self._lastError = True, outcome, run.error
         if outcome is Outcome.FINISHED:
             prepared = preparation.answer(None) if preparation is not None else None
             if prepared is not None:
                 self._addResult(prepared, volumeNode)
             else:
                 self._lastOutcome, self._lastError = Outcome.FAILED, NOT_ADDED
-        if run.details:
-            logging.error("%s\n%s", run.error, run.details)
-        if self.listener is not None:
-            self.listener.onRunEnded(self._lastOutcome, self._lastError, run.details)
 
     def _settledOutcome(self, run: Run) -> Outcome | None:
         """How a run ended; None while it works, and while its results are made ready for the scene in a thread."""
@@ -205,7 +214,9 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
     def _addResult(self, prepared: PreparedDetection, volumeNode: Any) -> None:
         former = self.detection(volumeNode)
         with batch(slicer.mrmlScene):
-            self.startReview(add_detection(slicer.mrmlScene, prepared, volumeNode))
+            nodes = add_detection(slicer.mrmlScene, prepared, volumeNode)
+            self.startReview(nodes)
+            self.review(nodes)  # opened here, so that showing it takes less time
         if former is not None:
             remove_detection(slicer.mrmlScene, former)
 
@@ -213,10 +224,6 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
     def detection(self, volumeNode: Any) -> DetectionNodes | None:
         """What was detected in a volume, in this session or in a scene that was loaded."""
         return find_detection(slicer.mrmlScene, volumeNode) if volumeNode is not None else None
-
-    def candidates(self, nodes: DetectionNodes | None) -> list[CandidateRow]:
-        """The candidates of a detection, best first."""
-        return candidate_rows(self._record(nodes)["findings"]) if nodes is not None else []
 
     def warnings(self, nodes: DetectionNodes | None) -> tuple[str, ...]:
         """What the reader of a detection must know."""
@@ -229,21 +236,9 @@ class DetectionLogic(ViewingLogic, ReferenceLogic):
         content = self._record(nodes)["operating_table"]
         return OperatingTable.from_json(content) if content is not None else None
 
-    def showCandidates(self, nodes: DetectionNodes | None, shown: Mapping[str, bool]) -> None:
-        """Show or hide points and segments, by their label. Nothing is computed again."""
-        if nodes is not None:
-            show_candidates(nodes, shown)
-
     def releaseSegments(self, node: Any = None) -> None:
         """Before a detection leaves the scene: empty its segments, so that Slicer removes them at once.
 
         :param node: what is about to leave; None for the whole scene.
         """
         release_segments(slicer.mrmlScene, node)
-
-    def _record(self, nodes: DetectionNodes) -> dict[str, Any]:
-        """A detection's record, which is read once: it is long."""
-        key = (nodes.record, nodes.record.GetMTime())
-        if self._readRecord is None or self._readRecord[0] != key:
-            self._readRecord = (key, read_record(nodes.record))
-        return self._readRecord[1]

@@ -20,6 +20,7 @@ from ..run import Outcome
 from ..states import State
 from ..verdict import InputVerdict
 from .candidates_panel import CandidatesPanel
+from .export_panel import ExportPanel
 from .input_check import InputCheck
 from .logic import MODELS, POLL_MS, DetectionLogic
 from .texts import BAD, device_text, error_html, line_html, progress_text, verdict_html
@@ -52,6 +53,7 @@ class DetectionPanel:
         self._verdict: InputVerdict | None = InputVerdict()
         self._check = InputCheck(self.onInputChecked)
         self.candidates = CandidatesPanel(ui, widget, logic, setThreshold)
+        self.export = ExportPanel(ui, logic, lambda: self._threshold)
         for pathEdit in (ui.weightsPathLineEdit, ui.outputPathLineEdit):
             pathEdit.filters = ctk.ctkPathLineEdit.Dirs
             # It takes the last path of its history by itself: nobody should use other weights, or write, unawares.
@@ -83,6 +85,7 @@ class DetectionPanel:
         self._devicesTimer.stop()
         self._check.close()
         self.candidates.close()
+        self.export.close()
         self._logic.listener = None
         self._logic.cancelDetection(wait=True)
 
@@ -103,6 +106,7 @@ class DetectionPanel:
         self._nodes = self._logic.detection(volume)
         table = self._logic.operatingTable(self._nodes, self._weights())
         self.candidates.show(volume, self._nodes, table, self._threshold)
+        self.export.show(self._nodes)
         if not self.state.is_busy:
             self.state, self._message = self._idleState(), ""
         self.updateGui()
@@ -110,7 +114,8 @@ class DetectionPanel:
     def isOutdated(self) -> bool:
         """Whether the volume has left the scene, or what was detected in it is not what is shown."""
         isGone = self._volume is not None and not slicer.mrmlScene.IsNodePresent(self._volume)
-        return isGone or self._logic.detection(self._volume) != self._nodes
+        isOther = self._logic.detection(self._volume) != self._nodes
+        return isGone or isOther or self.candidates.reference.isOutdated()
 
     # -- user actions --------------------------------------------------------------------------------------------
     def onDetectButton(self, checked: bool = False) -> None:
@@ -118,6 +123,8 @@ class DetectionPanel:
         if self.state.can_cancel:
             self._setState(State.CANCELLING, _("Ending the detector…"))
             self._logic.cancelDetection()
+            return
+        if not self.candidates.review.mayBeReplaced():
             return
         with slicer.util.tryWithErrorDisplay(_("The detection could not be started."), waitCursor=True):
             try:
@@ -193,6 +200,7 @@ class DetectionPanel:
         ui.inputVolumeSelector.enabled = not state.is_busy
         ui.settingsCollapsibleButton.enabled = not state.is_busy
         ui.settingsCollapsibleButton.text = _("Settings (other weights)") if self._weights() else _("Settings")
+        self.candidates.setBusy(state.is_busy)
         ui.overrideCheckBox.visible = warned
         ui.overrideCheckBox.enabled = not state.is_busy
         ui.checkLabel.visible = hasVolume

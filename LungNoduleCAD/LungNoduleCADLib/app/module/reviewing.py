@@ -100,6 +100,10 @@ class ReviewLogic:
         """Everything that readers did, oldest first."""
         return list(self.review(nodes).review.trail())
 
+    def hasDecisions(self, nodes: DetectionNodes) -> bool:
+        """Whether readers have done more than choose how to read."""
+        return any(not isinstance(entry.event.change, SetMode) for entry in self.trail(nodes))
+
     def nextUndo(self, nodes: DetectionNodes) -> ReviewEvent | None:
         """What `undo` would take back; None when there is nothing."""
         return self.review(nodes).review.next_undo
@@ -184,7 +188,7 @@ class ReviewLogic:
 
     def takeEdits(self, nodes: DetectionNodes) -> list[str]:
         """After editing: take all outlines that differ into the review; returns whose they are."""
-        return self.review(nodes).take_edits(self._readerName())
+        return self.review(nodes).take_edits(self.readerName())
 
     def restoreMarks(self, nodes: DetectionNodes) -> None:
         """Bring points and segments back to what the review says: drops edits that were not taken."""
@@ -203,11 +207,12 @@ class ReviewLogic:
             nodes, DeclareFirstRead(tuple(f.id for f in own if f.origin == "reader" and f.status == "accepted"))
         )
 
-    def _recordChange(self, nodes: DetectionNodes, change: Change) -> None:
-        self.review(nodes).record(change, self._readerName())
-
-    def _readerName(self) -> str:
+    def readerName(self) -> str:
+        """Who reviews, as the audit trail will say; empty when nobody is known."""
         return self.reader or _slicer_user() or _login_name()
+
+    def _recordChange(self, nodes: DetectionNodes, change: Change) -> None:
+        self.review(nodes).record(change, self.readerName())
 
 
 def _slicer_user() -> str:

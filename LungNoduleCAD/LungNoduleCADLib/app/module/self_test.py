@@ -14,7 +14,6 @@ from ...resources import resource_path
 from ...scene.detections import DetectionNodes, add_detection, prepare_detection
 from ...scene.volumes import volume_from_node
 from ...simulation import make_phantom
-from ..candidates import shown_at
 from ..dependencies import is_torch_missing, missing_requirements
 from ..jobs import DetectionRequest
 from ..result_folder import load_result, save_result
@@ -49,7 +48,7 @@ class SelfTest(TestMethods):
         rows = logic.candidates(nodes)
         self.assertEqual(nodes.candidates.GetNumberOfControlPoints(), len(rows))
         best = rows[0].label
-        logic.showCandidates(nodes, {row.label: row.label == best for row in rows})
+        logic.showAt(nodes, rows[0].score)
         self.assertEqual(_shown(nodes), [best])
         view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
         self.assertTrue(logic.jumpTo(nodes, best, center=True))
@@ -70,8 +69,9 @@ class SelfTest(TestMethods):
         """Through the files of a Slicer data bundle."""
         logic, _, nodes = self._detection()
         labels = [row.label for row in logic.candidates(nodes)]
-        shown = shown_at(logic.candidates(nodes), 0.4)
-        logic.showCandidates(nodes, shown)
+        logic.reader = "Self-test"
+        logic.rejectFindings(nodes, labels[:1], "vessel")
+        shown = logic.showAt(nodes, 0.4).shown
         logic.getParameterNode().threshold = 0.4
         with tempfile.TemporaryDirectory() as folder:
             # As the application saves a bundle, but for the packing.
@@ -83,6 +83,7 @@ class SelfTest(TestMethods):
         volumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         restored = logic.detection(volumeNode)
         self.assertEqual([row.label for row in logic.candidates(restored)], labels)
+        self.assertEqual(logic.candidates(restored)[0].values["status"], "rejected")
         self.assertEqual(_shown(restored), [label for label in labels if shown[label]])
         self.assertLess(len(_shown(restored)), len(labels))
         self.assertAlmostEqual(logic.getParameterNode().threshold, 0.4)

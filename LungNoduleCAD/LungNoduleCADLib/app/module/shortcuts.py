@@ -7,7 +7,9 @@ from typing import Any
 
 import qt
 
-KEYS = {"next": "N", "previous": "P", "overlay": "O", "accept": "A", "reject": "X", "undo": "U"}
+KEYS = {
+    "next": "N", "previous": "P", "overlay": "O", "accept": "A", "reject": "X", "undo": "U", "redo": "Y", "add": "M",
+}  # fmt: skip
 """Key of each action. None of them means anything in Slicer's slice and 3D views (b, f, g, r, s, t, v and brackets do)
 or its main window, where Ctrl+Z is Slicer's own undo."""
 

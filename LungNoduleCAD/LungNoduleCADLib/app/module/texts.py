@@ -29,6 +29,9 @@ def stage_text(stage: str) -> str:
         "grouping": _("Collecting candidates"),
         "classification": _("Scoring candidates"),
         "measurement": _("Measuring candidates"),
+        "occlusion": _("Covering place after place"),
+        "gradients": _("Following the gradient"),
+        "feature maps": _("Collecting feature maps"),
         "writing": _("Writing results"),
     }
     return names.get(stage, stage)
@@ -95,12 +98,17 @@ def preset_text(table: OperatingTable | None) -> str:
     return _("Clinical {threshold}").format(threshold=f"{table.default_threshold:.2f}")
 
 
-def counts_text(shown: int, total: int, listed: int) -> str:
-    """How many candidates the threshold lets through, and how many of those the filter."""
+def counts_text(shown: int, total: int, missed: int, listed: int, is_hidden: bool) -> str:
+    """How many candidates the threshold lets through and how many nodules are missed, and how many of both the filter
+    lists. While the detector's marks are hidden, their number is too."""
+    if is_hidden:
+        return _("The detector's marks are hidden.")
     if total == 0:
         return _("No candidates were found.")
     text = _("{shown} of {total} candidates shown").format(shown=shown, total=total)
-    if listed < shown:
+    if missed:
+        text += " · " + _("{missed} missed").format(missed=missed)
+    if listed < shown + missed:
         text += " · " + _("{listed} in the table").format(listed=listed)
     return text
 
@@ -130,14 +138,26 @@ def density_names() -> dict[str, str]:
 
 
 def status_names() -> dict[str, str]:
-    """What was decided about a candidate, or what a reference says of it."""
+    """What was decided about a candidate."""
     return {
         "pending": _("to review"),
         "accepted": _("accepted"),
         "rejected": _("rejected"),
         "added": _("added"),
+    }
+
+
+def match_names() -> dict[str, str]:
+    """What a reference says of a candidate, short enough for a narrow column."""
+    return {"TP": _("TP"), "FP": _("FP"), "FN": _("FN"), "ignored": _("(TP)")}
+
+
+def match_choices() -> dict[str, str]:
+    """The same in full."""
+    return {
         "TP": _("true positive"),
         "FP": _("false positive"),
+        "FN": _("missed"),
         "ignored": _("not counted"),
     }
 

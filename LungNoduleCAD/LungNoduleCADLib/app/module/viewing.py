@@ -9,11 +9,11 @@ import numpy as np
 import slicer
 import vtk
 
-from ...scene.detections import DetectionNodes
+from ...scene.detections import MISSED_ROLE, DetectionNodes
 from ...scene.geometry import to_ras
 from ...scene.nodes import LUNG_LEVEL_HU, LUNG_WINDOW_HU
 from ...scene.slices import jump_to, slice_nodes
-from ..candidates import CandidateRow, row_at
+from ..candidates import MISSED, CandidateRow, row_at
 
 WINDOWS_HU = {"lung": (LUNG_WINDOW_HU, LUNG_LEVEL_HU), "mediastinum": (400.0, 40.0)}
 """Window and level of each preset."""
@@ -105,14 +105,15 @@ class ViewingLogic:
         return row_at(rows, np.array(to_ras(toVolume.TransformPoint(positionRas))))
 
     def jumpTo(self, nodes: DetectionNodes | None, label: str, center: bool = False, exceptView: Any = None) -> bool:
-        """Show a candidate's slice in all slice views; False when its point is not there.
+        """Show the slice of a candidate, or of a missed nodule, in all slice views; False when its point is not there.
 
         :param center: also move the views' middle there; otherwise only where it would be out of sight.
         :param exceptView: a slice node that stays as it is.
         """
-        if nodes is None or nodes.candidates is None:
+        if nodes is None:
             return False
-        return jump_to(slicer.mrmlScene, nodes.candidates, label, center, exceptView)
+        points = nodes.record.GetNodeReference(MISSED_ROLE) if label.startswith(MISSED) else nodes.candidates
+        return points is not None and jump_to(slicer.mrmlScene, points, label, center, exceptView)
 
     # -- zoom ----------------------------------------------------------------------------------------------------
     def zoom(self, width_mm: float) -> None:

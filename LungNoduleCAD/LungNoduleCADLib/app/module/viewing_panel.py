@@ -11,7 +11,6 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...errors import InputError
-from ...report.colors import score_color
 from ...scene.detections import DetectionNodes
 from ...scene.local_mask import local_mask
 from ...scene.segments import LABELMAP
@@ -22,7 +21,7 @@ from .close_up_view import CloseUpView
 from .columns import Column, candidate_columns
 from .logic import DetectionLogic
 from .shortcuts import KEYS, with_key
-from .texts import plane_text, slab_text
+from .texts import match_choices, plane_text, slab_text
 from .viewing import SLABS_MM, WINDOWS_HU, field_mm
 
 SOON_MS = 30
@@ -156,7 +155,10 @@ class ViewingPanel(VTKObservationMixin):
     def _facts(self) -> str:
         assert self._row is not None
         cells = [(self._columns[key], self._columns[key].value(self._row)) for key in FACTS]
-        return " · ".join([f"<b>{self._row.label}</b>", *(_fact(c, value) for c, value in cells if value is not None)])
+        facts = [_fact(column, value) for column, value in cells if value is not None]
+        match = self._row.values.get("match")
+        against = [match_choices()[match]] if match is not None else []
+        return " · ".join([f"<b>{self._row.label}</b>", *facts, *against])
 
     def _updatePictures(self) -> None:
         """They are made anew only when something in them has changed: that takes longer than all else."""
@@ -198,7 +200,7 @@ class ViewingPanel(VTKObservationMixin):
         if nodes is None or nodes.segmentation is None or not self._logic.isOverlayVisible(nodes):
             return None
         found = local_mask(nodes.segmentation, row.label, row.values["center_lps"], field)
-        return Outline(score_color(row.score), *found) if found is not None else None
+        return Outline(row.color, *found) if found is not None else None
 
 
 def _nothing_selected() -> str:

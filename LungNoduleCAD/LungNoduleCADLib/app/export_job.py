@@ -1,0 +1,117 @@
+"""What the Slicer module asks its worker to export, as the files that the two share."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..io.atomic import write_json
+from ..report.context import GuidelineContext
+from ..report.export import FORMATS
+from ..report.suggestions import GUIDELINES
+from ..rules import Patient, ScreeningExam
+
+SCENE_FORMAT = "mrb"
+EXPORT_FORMATS = (*FORMATS, SCENE_FORMAT)
+RECORD_FILE, REVIEW_FILE, VOLUME_FILE, SCENE_FOLDER = "record.json", "review.json", "input.nrrd", "scene"
+"""In the run's folder: the detection and its review as the scene keeps them, the scan where it is needed, and the
+scene's own files where a bundle is made."""
+
+DONE_FILE = "done.json"
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """A reader's choices for one report.
+
+    :param folder: in which the report gets a folder of its own.
+    :param formats: of `EXPORT_FORMATS`. :param guidelines: of `GUIDELINES`.
+    :param context: what the guidelines ask beyond the nodules.
+    :param notes: the reader's, for the whole.
+    :param threshold: least score that counts; None takes the detection's.
+    """
+
+    folder: str
+    formats: tuple[str, ...] = ("html", "pdf", "json")
+    guidelines: tuple[str, ...] = GUIDELINES
+    context: GuidelineContext = field(default_factory=GuidelineContext)
+    deidentify: bool = False
+    notes: str = ""
+    threshold: float | None = None
+
+    def is_valid(self) -> tuple[bool, str]:
+        """Whether an export can begin, and if not, why: one sentence."""
+        if not self.folder.strip():
+            return False, "There is no folder for the report; choose one."
+        if Path(self.folder).is_file():
+            return False, f"{self.folder} is a file; choose a folder for the report."
+        if not self.formats:
+            return False, "No format is chosen; tick at least one."
+        for what, chosen, known in (
+            ("format", self.formats, EXPORT_FORMATS),
+            ("guideline", self.guidelines, GUIDELINES),
+        ):
+            if unknown := [name for name in chosen if name not in known]:
+                return False, f"The {what} '{unknown[0]}' is unknown; choose from {', '.join(known)}."
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            return False, f"The threshold {self.threshold:g} is no probability; choose one from 0 to 1."
+        return True, ""
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """A request together with what of the scene is not in the run's other files.
+
+    :param target: the report's own folder. :param name: of the volume.
+    :param shape_kji: of the volume. :param dicom_files: it was loaded from; empty when from none.
+    """
+
+    target: str
+    name: str
+    shape_kji: tuple[int, int, int]
+    dicom_files: tuple[str, ...]
+    request: ExportRequest
+
+    def write(self, path: Path) -> None:
+        """:raises OutputError: when the file cannot be written."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> ExportJob:
+        """The job as written by `write`."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        k, j, i = content["shape_kji"]
+        return cls(
+            content["target"], content["name"], (k, j, i), tuple(content["dicom_files"]), _request(content["request"])
+        )
+
+
+def report_folder_name(volume_name: str, deidentify: bool, at: datetime, token: str) -> str:
+    """Name of a report's own folder: it tells the scan and the time, so that reports of two scans, or of one before and
+    after a correction, stand beside each other; of a de-identified one it tells neither.
+
+    :param token: that nobody else's has.
+    """
+    if deidentify:
+        return f"deidentified report {token}"
+    name = re.sub(r"[^\w.,+-]+", " ", volume_name)[:LONGEST_NAME].strip(" .") or "scan"
+    return f"{name} report {at:%Y-%m-%d %H-%M-%S}"
+
+
+def _request(content: dict[str, Any]) -> ExportRequest:
+    context, exam = content["context"], content["context"]["exam"]
+    return ExportRequest(
+        **{
+            **content,
+            "formats": tuple(content["formats"]),
+            "guidelines": tuple(content["guidelines"]),
+            "context": GuidelineContext(
+                Patient(**context["patient"]), ScreeningExam(**{**exam, "significant": tuple(exam["significant"])})
+            ),
+        }
+    )

@@ -1,0 +1,78 @@
+"""What the Slicer module lists and shows at a threshold, without its panel: findings, and what is missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...review import Finding, LiveMatch
+from ...scene.detections import DetectionNodes, read_record
+from ..candidates import MISSED, CandidateRow, finding_row, missed_row
+from .comparing import ReferenceLogic
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """What is to be seen at a threshold.
+
+    :param shown: of every row, by its label. :param match: against the reference; None without one.
+    """
+
+    shown: dict[str, bool]
+    match: LiveMatch | None
+
+
+class ListingLogic(ReferenceLogic):
+    """The methods of the module's logic class that list a detection."""
+
+    _readRecord: tuple[Any, dict[str, Any]] | None = None
+    _rows: tuple[Any, dict[str, tuple[Finding, CandidateRow]]] | None = None
+
+    def candidates(self, nodes: DetectionNodes | None) -> list[CandidateRow]:
+        """What the table lists: the detector's findings, best first, then what readers added, then all nodules of the
+        reference. Rows of findings that are as they were are the same objects as before.
+
+        :raises InputError: when the review in the scene is damaged.
+        """
+        if nodes is None:
+            return []
+        review, findings = self.review(nodes), self.findings(nodes)
+        former = self._rows[1] if self._rows is not None and self._rows[0] is nodes.record else {}
+        uids = self._record(nodes)["findings"]["series"].get("sop_instance_uids") or ()
+        kept: dict[str, tuple[Finding, CandidateRow]] = {}
+        for finding in findings:
+            match = review.comparison.status(finding.id) if review.comparison is not None else None
+            known = former.get(finding.id)
+            if known is None or known[0] is not finding or known[1].values["match"] != match:
+                row = finding_row(finding, review.volume, match, review.color(finding.id), uids)
+                known = (finding, row)
+            kept[finding.id] = known
+        self._rows = (nodes.record, kept)
+        references = review.comparison.references if review.comparison is not None else ()
+        missed = [missed_row(n, nodule, review.volume) for n, nodule in enumerate(references, start=1)]
+        return [row for _, row in kept.values()] + missed
+
+    def showAt(
+        self, nodes: DetectionNodes, threshold: float, showRejected: bool = False, showOverlap: bool = False
+    ) -> Listing:
+        """Show in the views what counts at a threshold and what is missed at it, and hide the rest.
+
+        :raises InputError: when the review in the scene is damaged.
+        """
+        shown = self.showFindings(nodes, threshold, showRejected)
+        match = self.showMatch(nodes, threshold, showOverlap)
+        if match is not None:
+            shown.update({f"{MISSED}{n}": found is None for n, found in enumerate(match.found_by, start=1)})
+        return Listing(shown, match)
+
+    def forgetReview(self) -> None:
+        """Called when a scene closes: let go of its nodes and voxels. A review is read again when it is needed."""
+        super().forgetReview()
+        self._rows = self._readRecord = None
+
+    def _record(self, nodes: DetectionNodes) -> dict[str, Any]:
+        """A detection's record, which is read once: it is long."""
+        key = (nodes.record, nodes.record.GetMTime())
+        if self._readRecord is None or self._readRecord[0] != key:
+            self._readRecord = (key, read_record(nodes.record))
+        return self._readRecord[1]
