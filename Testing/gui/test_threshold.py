@@ -18,7 +18,9 @@ from gui.driving import (
     texts,
 )
 from gui.module_inputs import FakeRun, write_card
+from LungNoduleCADLib.app.operating_table import read_operating_table
 from LungNoduleCADLib.app.run import Outcome
+from LungNoduleCADLib.resources import resource_path
 from LungNoduleCADLib.volume import Volume
 
 
@@ -69,14 +71,16 @@ def test_results_keep_the_table_of_the_weights_that_made_them(module: Module, ch
     set_weights("currentPath", str(write_card(tmp_path / "weights")))
     detect(module, tmp_path / "result")
     set_threshold(module, 0.5)
-    set_weights("currentPath", str(write_card(tmp_path / "others", default_threshold=0.2)))
+    set_weights("currentPath", str(write_card(tmp_path / "others", clinical=0.2)))
     assert texts(module)["expectedLabel"].startswith("90 % of nodules")
-    assert texts(module)["presetButton"] == "Clinical 0.50"
+    assert texts(module)["presetButton"] == "Clinical 0.05"
 
 
-def test_preset_button_takes_the_cards_threshold(module: Module, chest: Volume, tmp_path: Path) -> None:
+def test_preset_button_takes_the_highest_threshold_that_keeps_the_clinical_sensitivity(
+    module: Module, chest: Volume, tmp_path: Path
+) -> None:
     add(module, chest)
-    weights = write_card(tmp_path / "weights", default_threshold=0.8)
+    weights = write_card(tmp_path / "weights", clinical=0.8)
     module.widget.ui.weightsPathLineEdit.setProperty("currentPath", str(weights))
     detect(module, tmp_path / "result")
     assert texts(module)["presetButton"] == "Clinical 0.80"
@@ -96,9 +100,11 @@ def test_weights_without_an_operating_table_have_no_preset(module: Module, chest
     assert texts(module)["expectedLabel"] == "The weights come without an operating table."
 
 
-def test_new_scene_begins_at_the_clinical_threshold(module: Module, chest: Volume, tmp_path: Path) -> None:
+def test_new_scene_begins_at_the_default_threshold(module: Module, chest: Volume, tmp_path: Path) -> None:
     add(module, chest)
     detect(module, tmp_path)
-    value = module.widget.ui.thresholdSlider.property("value")
+    table = read_operating_table(resource_path("Models"))
+    assert table is not None and 0 < table.clinical_threshold < table.default_threshold
+    assert module.widget.ui.thresholdSlider.property("value") == pytest.approx(table.default_threshold)
     module.widget.ui.presetButton.click()
-    assert module.widget.ui.thresholdSlider.property("value") == pytest.approx(value)
+    assert module.widget.ui.thresholdSlider.property("value") == pytest.approx(table.clinical_threshold)

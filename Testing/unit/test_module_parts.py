@@ -118,3 +118,12 @@ def test_result_says_that_a_warning_was_overridden(tmp_path: Path, overridden: b
     warned = [finding.message for finding in check_quality(volume) if finding.severity == "warning"]
     assert warned
     assert told == [[*warned, worker.OVERRIDDEN] if overridden else warned]
+
+
+def test_clinical_threshold_is_the_highest_that_keeps_the_sensitivity() -> None:
+    point = {"fp_per_scan": 1.0}
+    rows = [
+        {**point, "threshold": t, "sensitivity": s} for t, s in ((0.9, 0.80), (0.2, 0.99), (0.7, 0.95), (0.5, 0.96))
+    ]
+    assert OperatingTable.from_points(rows, 0.85).clinical_threshold == 0.7
+    assert OperatingTable.from_points(rows[:1], 0.85).clinical_threshold == 0.85

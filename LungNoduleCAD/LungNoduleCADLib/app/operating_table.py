@@ -12,6 +12,8 @@ import numpy as np
 
 CARD_NAME = "classification.json"
 COLUMNS = ("threshold", "sensitivity", "fp_per_scan")
+CLINICAL_SENSITIVITY = 0.95
+"""Of the clinical operating point (A17)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class OperatingTable:
-    """A card's operating points, by rising threshold, and its default threshold (the clinical preset).
+    """A card's operating points, by rising threshold, and its default threshold.
 
     :param bands: sensitivities for groups of nodules, each with a value at every threshold.
     :param validation: what it was measured on, in the card's words.
@@ -66,6 +68,12 @@ class OperatingTable:
     def from_json(cls, content: Mapping[str, Any]) -> OperatingTable:
         """The table that `to_json` gave."""
         return cls.from_points(content["points"], content["default_threshold"], content.get("validation", ""))
+
+    @property
+    def clinical_threshold(self) -> float:
+        """Highest measured threshold that keeps the clinical sensitivity; the default one where none does."""
+        pairs = zip(self.thresholds, self.sensitivities, strict=True)
+        return max((t for t, found in pairs if found >= CLINICAL_SENSITIVITY), default=self.default_threshold)
 
     def at(self, threshold: float) -> Expectation | None:
         """Interpolated between the two nearest points; None outside the measured range, where nothing is known."""

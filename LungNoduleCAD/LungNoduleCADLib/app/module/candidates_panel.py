@@ -123,9 +123,9 @@ class CandidatesPanel:
 
     # -- user actions ----------------------------------------------------------------------------------------------
     def onPresetButton(self, checked: bool = False) -> None:
-        """Take the threshold that the card recommends."""
+        """Take the clinical threshold."""
         if self._operatingTable is not None:
-            self._wishThreshold(self._operatingTable.default_threshold)
+            self._wishThreshold(self._operatingTable.clinical_threshold)
 
     def onNext(self, checked: bool = False) -> None:
         """Select the next row, or the first."""

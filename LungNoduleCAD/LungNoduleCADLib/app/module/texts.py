@@ -95,7 +95,7 @@ def preset_text(table: OperatingTable | None) -> str:
     """The clinical preset with its threshold."""
     if table is None:
         return _("Clinical")
-    return _("Clinical {threshold}").format(threshold=f"{table.default_threshold:.2f}")
+    return _("Clinical {threshold}").format(threshold=f"{table.clinical_threshold:.2f}")
 
 
 def counts_text(shown: int, total: int, missed: int, listed: int, is_hidden: bool) -> str:
