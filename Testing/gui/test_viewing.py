@@ -19,6 +19,7 @@ from LungNoduleCADLib.app.close_up import close_up, to_ppm
 from LungNoduleCADLib.app.module.viewing import WINDOWS_HU
 from LungNoduleCADLib.scene import segment_mask
 from LungNoduleCADLib.scene.local_mask import local_mask
+from LungNoduleCADLib.scene.segments import make_labelmap
 from LungNoduleCADLib.volume import Volume
 
 
@@ -201,11 +202,13 @@ def test_close_up_follows_the_window_and_the_overlay(module: Module, nodes: Any)
     assert (bare.max(axis=-1) - bare.min(axis=-1)).max() < 20  # beyond the scan it is a bluish grey
 
 
-def test_close_up_shows_an_edited_outline(module: Module, nodes: Any) -> None:
+def test_close_up_shows_an_edited_outline(module: Module, nodes: Any, chest: Volume) -> None:
     select_row(module, "N2")
     before = picture(module, "axial")
-    segment = nodes.segmentation.GetSegmentation().GetSegment("N2")
-    segment.RemoveAllRepresentations()
+    k, j, i = np.rint(chest.lps_to_index(result_for(chest).candidates[1].center_lps)).astype(int)
+    segments = slicer.vtkSlicerSegmentationsModuleLogic
+    drawn = make_labelmap((k - 1, j - 2, i + 4), np.ones((3, 5, 14), dtype=np.uint8), chest)
+    assert segments.SetBinaryLabelmapToSegment(drawn, nodes.segmentation, "N2", segments.MODE_MERGE_MASK)
     select_row(module, "N2")
     wait_until(module, lambda: (now := picture(module, "axial")).size > 0 and not np.array_equal(now, before))
 
