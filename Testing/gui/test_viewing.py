@@ -205,6 +205,7 @@ def test_close_up_follows_the_window_and_the_overlay(module: Module, nodes: Any)
 def test_close_up_shows_an_edited_outline(module: Module, nodes: Any, chest: Volume) -> None:
     select_row(module, "N2")
     before = picture(module, "axial")
+    select_row(module, "N1")
     k, j, i = np.rint(chest.lps_to_index(result_for(chest).candidates[1].center_lps)).astype(int)
     segments = slicer.vtkSlicerSegmentationsModuleLogic
     drawn = make_labelmap((k - 1, j - 2, i + 4), np.ones((3, 5, 14), dtype=np.uint8), chest)
