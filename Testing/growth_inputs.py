@@ -217,7 +217,7 @@ def measured_finding(
     mask = refine_mask(volume, rough, lung_mask=lungs.mask)
     mask = mask if mask.voxels.any() else rough
     measured = measure(volume, mask, lungs)
-    return StudyFinding(label, middle_of(volume, mask), measured, facts_of(measured), counts)
+    return StudyFinding(label, middle_of(volume, mask), measured, facts_of(measured), counts, mask)
 
 
 def middle_of(volume: Volume, mask: VoxelMask) -> tuple[float, float, float]:
@@ -240,7 +240,7 @@ def written_result(folder: Path, study: Study, **series: object) -> Path:
     candidates = tuple(
         Candidate(
             n, f.center_lps, 0.9 if f.counts else 0.2, None,
-            sphere_mask(volume, f.center_lps, f.measured.diameter_mm), f.measured,
+            f.mask or sphere_mask(volume, f.center_lps, f.measured.diameter_mm), f.measured,
         )
         for n, f in enumerate(study.findings, start=1)
     )  # fmt: skip

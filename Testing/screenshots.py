@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import slicer
 import vtk
+from chart_view import draw_chart
 from host import Module, enter_module, load_module, start_application
 from numpy.typing import NDArray
 from PIL import Image
@@ -120,6 +122,10 @@ class Photographer:
         row = [part for picture in pictures for part in (picture, gap)][:-1]
         self._save(Image.fromarray(np.concatenate(row, axis=1)), name)
 
+    def chart(self, name: str, chart: Any) -> None:
+        """A plot."""
+        self._save(Image.fromarray(draw_chart(chart)), name)
+
     def panel(self, name: str, *sections: str) -> None:
         """Sections of the panel, one below the other, from their names in the `.ui` file."""
         for _ in range(3):
@@ -152,6 +158,7 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     from LungNoduleCADLib.app.module.explaining import OCCLUSION
     from LungNoduleCADLib.app.run import DetectionRun
     from LungNoduleCADLib.app.states import State
+    from LungNoduleCADLib.rules.lung_rads_table import GUIDELINE, MANAGEMENT
     from LungNoduleCADLib.scene import add_volume_node
     from LungNoduleCADLib.simulation import make_phantom
 
@@ -190,7 +197,20 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     take.views("zoom-views")
     label = panel.candidates.table.selected.label
     ui.acceptButton.click()
+    ui.readerLineEdit.setProperty("text", "A. Reader")
     take.panel("review", "reviewCollapsibleButton")
+    lines = callipers_around(logic.review(nodes).state.finding(label))
+    logic.setCalliperLines(nodes, label, lines)
+    logic.setCategory(nodes, label, GUIDELINE, "4B", MANAGEMENT["4B"], "Spiculated margin")
+    panel.candidates.onReviewChanged(label)
+    take.panel("finding", "findingWidget")
+    x, y, z = np.mean(lines, axis=(0, 1))
+    views[0].node.JumpSliceByCentering(-x, -y, z)  # the slice that they were drawn in
+    take.views("callipers-views")
+    for _ in range(2):
+        logic.undo(nodes)
+    panel.candidates.onReviewChanged(label)
+    logic.jumpTo(nodes, label, center=True)
 
     logic.explain(nodes, label, device="cpu")
     logic.showHeatMap(nodes, label, OCCLUSION)
@@ -210,7 +230,16 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     take.panel("reference", "referenceCollapsibleButton", "candidatesCollapsibleButton")
     ui.zoomCheckBox.click()
     take.views("reference-views")
+    slicer.modules.plots = SimpleNamespace(logic=lambda: SimpleNamespace(ShowChartInLayout=lambda chart: None))
+    take.chart("froc", logic.plotFroc(nodes, logic.getParameterNode().threshold))
     module.close()
+
+
+def callipers_around(finding: Any) -> Any:
+    """As a reader might draw them: the measured axes, each end a little farther out."""
+    axes = (finding.contour.measurements.long_axis_lps, finding.contour.measurements.short_axis_lps)
+    ends = [np.array(axis) + 0.06 * (np.array(axis) - np.array(axis)[::-1]) for axis in axes]
+    return tuple(tuple(tuple(float(x) for x in end) for end in pair) for pair in ends)
 
 
 if __name__ == "__main__":

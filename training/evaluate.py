@@ -1,10 +1,12 @@
 """One page of everything that is known about weights: cross-validation's marks, submissions, examples, history.
 
     python -m training.evaluate --marks runs --data ../shared/data --cache cache --runs runs --output evaluation
-    python -m training.evaluate --submission candidates.csv --annotations annotations.csv --scans seriesuids.csv \
-        --excluded annotations_excluded.csv --output evaluation
+    python -m training.evaluate --submission submission --cache cache/luna16 --classification runs/hybrid --runs runs \
+        --output evaluation
 
-The first data set gives the threshold. Real, inserted and simulated data each have their own rows.
+A submission is what `training.submission` or `lungnodulecad detect` wrote, or tables in LUNA16's layout. The first data
+set gives the threshold. Real, inserted and simulated data each have their own rows. Pictures of examples are made from
+prepared scans (`--cache`), or from the scans themselves (`--images`, and where results say they are).
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from LungNoduleCADLib.app.evaluation_arguments import (
     add_page_arguments,
     add_submission_arguments,
@@ -23,14 +28,23 @@ from LungNoduleCADLib.app.evaluation_arguments import (
     submissions,
 )
 from LungNoduleCADLib.app.evaluation_report import describe_evaluation, write_evaluation
-from LungNoduleCADLib.app.submission_set import submission_set
+from LungNoduleCADLib.app.scan_patches import ScanPatches
+from LungNoduleCADLib.app.submission_report import classifier_remark, places_of, read_submissions
 from LungNoduleCADLib.cli import USER_ERROR
 from LungNoduleCADLib.detection.detector import MODELS
 from LungNoduleCADLib.errors import InputError, LungNoduleCADError
+from LungNoduleCADLib.evaluation.data_set import Place
+from LungNoduleCADLib.evaluation.samples import PatchSource
 from LungNoduleCADLib.networks.weights import load_model
+from LungNoduleCADLib.preprocess.settings import Preprocessing
 
+from .checkpoints import averaged_hybrid
+from .datasets.partition import FILE as SPLIT
+from .entry_images import EntryPatches
 from .fold_images import FoldPatches
 from .out_of_fold import data_sets, known_nodules, mark_files, read_out_of_fold
+from .publish import OutOfFold
+from .sampler import PATCH
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,23 +70,24 @@ def evaluate(arguments: argparse.Namespace) -> str:
     :raises LungNoduleCADError: for everything that is the user's to mend; nothing is left behind.
     """
     check_page_arguments(arguments)
-    sets, inputs, source, network, remarks = [], [], None, None, []
+    sets, inputs, sources = [], [], list[PatchSource]()
+    data_set_caches = [cache for cache in arguments.cache if (cache / SPLIT).exists()]
+    if data_set_caches:
+        sources.append(EntryPatches(data_set_caches))
     if arguments.marks is not None:
         inputs += mark_files(arguments.marks)
         marks = read_out_of_fold(inputs)
         known = {} if arguments.data is None else known_nodules(arguments.data)
         sets += data_sets(marks, known)
-        if arguments.cache is not None:
-            if arguments.data is None:
-                raise InputError("--cache is given without --data; the pictures need both.")
-            source = FoldPatches(marks, arguments.data, arguments.cache)
-            network, remark = _classifier(arguments.weights)
-            remarks.append(remark)
-    for files in submissions(arguments):
-        sets.append(submission_set(files))
-        inputs += [path for path in files.tables if path not in inputs]
+        sources += [_fold_patches(marks, cache, arguments) for cache in arguments.cache if cache not in data_set_caches]
+    submitted = read_submissions(submissions(arguments))
+    sets += submitted.sets
+    inputs += submitted.inputs
+    if places := places_of(submitted, arguments.images):
+        sources.append(ScanPatches(places, Preprocessing(patch_size=PATCH)))
     if not sets:
         raise InputError("There is nothing to evaluate; give --marks or --submission.")
+    network, remarks = _classifier(arguments) if sources else (None, [])
     study = write_evaluation(
         sets,
         arguments.output,
@@ -80,7 +95,7 @@ def evaluate(arguments: argparse.Namespace) -> str:
         threshold=arguments.threshold,
         bootstrap=arguments.bootstrap,
         seed=arguments.seed,
-        source=source,
+        source=_first_of(sources) if sources else None,
         network=network,
         histories={} if arguments.runs is None else read_histories(arguments.runs),
         remarks=remarks,
@@ -110,9 +125,28 @@ def read_histories(runs: Path) -> dict[str, tuple[str, dict[str, list[float]]]]:
     return histories
 
 
-def _classifier(weights: Path | None) -> tuple[nn.Module, tuple[str, str]]:
-    network, card = load_model(weights or MODELS, "classification")
-    return network, ("Classifier of the feature maps", f"{card.name} {card.version}, SHA-256 {card.sha256}")
+def _fold_patches(marks: OutOfFold, cache: Path, arguments: argparse.Namespace) -> FoldPatches:
+    if arguments.data is None:
+        raise InputError("--cache is given without --data; the pictures need both.")
+    return FoldPatches(marks, arguments.data, cache)
+
+
+def _first_of(sources: Sequence[PatchSource]) -> PatchSource:
+    """The patch of the first source that has it."""
+
+    def patch(case: str, place: Place | None) -> NDArray[np.float32] | None:
+        return next((found for source in sources if (found := source(case, place)) is not None), None)
+
+    return patch
+
+
+def _classifier(arguments: argparse.Namespace) -> tuple[nn.Module, list[tuple[str, str]]]:
+    """The network of the feature maps: a run's, or published weights."""
+    if arguments.classification is not None:
+        run: Path = arguments.classification
+        return averaged_hybrid(run), [("Classifier of the feature maps", f"training run {run.name}")]
+    network, card = load_model(arguments.weights or MODELS, "classification")
+    return network, [classifier_remark(card)]
 
 
 def _is_number(text: str) -> bool:
@@ -135,8 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--marks", type=Path, metavar="DIR", help="folder of cross-validation-<fold>.json")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with lidc-nodules: patients, types, ratings")
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="prepared lungs and nodules, for pictures of examples"
-    )
+        "--cache", type=Path, action="append", default=[], metavar="DIR",
+        help="prepared lungs and nodules, or a prepared data set, for pictures of examples; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--classification", type=Path, metavar="RUN", help="training run whose feature maps are shown")
     parser.add_argument("--runs", type=Path, metavar="DIR", help="training runs, for their history")
     add_submission_arguments(parser)
     add_page_arguments(parser)

@@ -40,9 +40,12 @@ class FoldPatches:
                 raise InputError(f"{path} does not exist; give the data and the cache that cross-validation used.")
 
     def __call__(self, case: str, place: Place | None) -> NDArray[np.float32] | None:
-        """The patch around a place, or around the case's nodule, which lies at its image's middle."""
+        """The patch around a place, or around the case's nodule, which lies at its image's middle; None for a case that
+        is not of cross-validation."""
         axes = np.eye(3)
         if case not in self._cases:
+            if case not in BACKGROUND_SCANS:
+                return None
             image, axes = self._lung(case)
         elif self._cases[case]["kind"] == "cube":
             image = self._cube(case)

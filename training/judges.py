@@ -1,5 +1,5 @@
-"""Two judges that learn to tell simulated from real nodules, and how well they do it: a small 3D network on the patch,
-and boosted trees on plain features."""
+"""Judges that learn to tell simulated from real nodules, and how well they do it: a small 3D network on the patch, and
+trees on measured features, which also say what gave the simulated ones away."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from torch import nn
 
 from LungNoduleCADLib.evaluation.auc import Resampling, roc_auc
 
+from .nodule_features import features
 from .splits import FOLDS
 
 Patches = NDArray[np.uint8]
@@ -25,19 +25,17 @@ Patches = NDArray[np.uint8]
 class Judge:
     """One way to tell them apart.
 
-    :param look: what it sees of a patch.
+    :param look: what it sees of the patches.
     :param learn: what it saw and the truth of it, what is to be judged, seed: to the probability of each of these being
         simulated.
     """
 
-    look: Callable[[NDArray[np.uint8]], NDArray[Any]]
+    look: Callable[[Patches], NDArray[Any]]
     learn: Callable[[NDArray[Any], NDArray[np.bool_], NDArray[Any], int], NDArray[np.float64]]
 
 
-EPOCHS, BATCH, RATE, SHIFT = 12, 32, 3e-3, 2
+EPOCHS, BATCH, RATE, SHIFT = 20, 32, 5e-3, 2
 BOOTSTRAPS = 1000
-_NODULE_LEVEL = 100
-"""Window level of about -450 HU, which divides a nodule from the lung."""
 
 
 def judge_by_network(seen: Patches, simulated: NDArray[np.bool_], unseen: Patches, seed: int) -> NDArray[np.float64]:
@@ -73,20 +71,17 @@ def judge_by_network(seen: Patches, simulated: NDArray[np.bool_], unseen: Patche
 def judge_by_features(
     seen: NDArray[np.float64], simulated: NDArray[np.bool_], unseen: NDArray[np.float64], seed: int
 ) -> NDArray[np.float64]:
-    """Boosted trees on what `features` makes of the patches."""
-    trees = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.05, max_leaf_nodes=8, l2_regularization=1.0, random_state=seed
-    )
-    trees.fit(seen, simulated)
-    probability: NDArray[np.float64] = trees.predict_proba(unseen)[:, 1]
-    return probability
+    """Boosted trees and a random forest on what `features` makes of the patches."""
+    forest = ExtraTreesClassifier(300, min_samples_leaf=3, max_features=0.3, random_state=seed)
+    probability = np.mean([one.fit(seen, simulated).predict_proba(unseen)[:, 1] for one in (_boosted(seed), forest)], 0)
+    return np.asarray(probability, dtype=np.float64)
 
 
 def out_of_fold(
     judge: Judge, patches: Patches, simulated: NDArray[np.bool_], folds: NDArray[np.integer], seed: int
 ) -> NDArray[np.float64]:
     """The judge's probability for each patch, by judges that never saw a patch of its patient."""
-    seen = np.stack([judge.look(patch) for patch in patches])
+    seen = judge.look(patches)
     judged = np.zeros(len(patches))
     for fold in range(FOLDS):
         held = folds == fold
@@ -107,62 +102,81 @@ def auc_by_patient(
     return found.value, found.low, found.high
 
 
-def features(patch: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What a physicist would measure: densities by distance, steepness of edges, noise in and around, form."""
-    x = patch.astype(np.float32)
-    seen = x > 0
-    axes = np.indices(x.shape) - (np.array(x.shape)[:, None, None, None] - 1) / 2
-    distance = np.sqrt((axes**2).sum(axis=0))
-    slopes = np.stack([ndimage.correlate1d(x, [-0.5, 0, 0.5], axis) for axis in range(3)])
-    gradient = np.sqrt((slopes**2).sum(axis=0))
-    fine = x - ndimage.gaussian_filter(x, 1.0)
-    found: list[float] = []
-    for low, high in ((0, 2), (2, 4), (4, 6), (6, 9), (9, 12)):
-        shell = (distance >= low) & (distance < high) & seen
-        found += [*_summary(x[shell]), float(fine[shell].std()) if shell.any() else 0.0]
-        found += [float(np.percentile(gradient[shell], p)) if shell.any() else 0.0 for p in (50, 90)]
-    nodule = _nodule(x)
-    border = nodule ^ ndimage.binary_erosion(nodule)
-    inside = ndimage.binary_erosion(nodule)
-    places = np.argwhere(nodule).astype(np.float64)
-    spread = np.sqrt(np.linalg.eigvalsh(np.cov(places.T)))[::-1] if len(places) > 8 else np.zeros(3)
-    found += [float(nodule.sum()), float(border.sum() / max(nodule.sum(), 1) ** (2 / 3)), *spread]
-    found += [*_summary(x[inside]), float(fine[inside].std()) if inside.any() else 0.0]
-    found += _summary(gradient[border])
-    found += [float(np.abs(slope[border]).mean()) if border.any() else 0.0 for slope in slopes]
-    lung = seen & (x < 50) & (distance > 4)
-    found += [float(fine[lung].std()) if lung.any() else 0.0, float(np.median(x[lung])) if lung.any() else 0.0]
-    return np.array(found)
+def give_aways(
+    patches: Patches, simulated: NDArray[np.bool_], folds: NDArray[np.integer], seed: int
+) -> list[dict[str, float | str]]:
+    """What the trees went by, most important first: by how much the AUC on patients they never saw falls when one
+    feature is shuffled among these patches; with the AUC of that feature alone and its medians."""
+    seen = _measured(patches)
+    names = list(features(patches[0]))
+    rng = np.random.default_rng(seed)
+    judged, shuffled = np.zeros(len(patches)), np.zeros((len(names), len(patches)))
+    for fold in np.unique(folds):
+        held = folds == fold
+        trees = _boosted(seed).fit(seen[~held], simulated[~held])
+        judged[held] = trees.predict_proba(seen[held])[:, 1]
+        for n in range(len(names)):
+            changed = seen[held]
+            changed[:, n] = rng.permutation(changed[:, n])
+            shuffled[n, held] = trees.predict_proba(changed)[:, 1]
+    whole = roc_auc(simulated, judged).value
+    found: list[dict[str, float | str]] = [
+        {
+            "feature": name,
+            "importance": whole - roc_auc(simulated, shuffled[n]).value,
+            "alone": roc_auc(simulated, seen[:, n]).value,
+            "real": float(np.median(seen[~simulated, n])),
+            "simulated": float(np.median(seen[simulated, n])),
+        }
+        for n, name in enumerate(names)
+    ]
+    return sorted(found, key=lambda one: -float(one["importance"]))
 
 
-def _summary(values: NDArray[np.float32]) -> list[float]:
-    if not values.size:
-        return [0.0] * 5
-    return [float(values.mean()), float(values.std()), *np.percentile(values, [10, 50, 90]).tolist()]
+def _measured(patches: Patches) -> NDArray[np.float64]:
+    return np.array([list(features(patch).values()) for patch in patches])
 
 
-def _nodule(x: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The dense part that the middle belongs to, within 12 mm."""
-    middle = np.array(x.shape) // 2
-    core = x[tuple(slice(m - 2, m + 2) for m in middle)]
-    dense = x > min(_NODULE_LEVEL, 0.6 * float(core.max()))
-    labels, _ = ndimage.label(dense)
-    present = labels[tuple(slice(m - 2, m + 2) for m in middle)]
-    label = np.bincount(present[present > 0]).argmax() if (present > 0).any() else -1
-    axes = np.ogrid[tuple(slice(0, n) for n in x.shape)]
-    near = sum((a - m) ** 2 for a, m in zip(axes, middle, strict=True)) < 12**2
-    part: NDArray[np.bool_] = (labels == label) & near
-    return part
+def _boosted(seed: int) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.05, max_leaf_nodes=8, l2_regularization=1.0, random_state=seed
+    )
+
+
+class _Middle(nn.Module):
+    """The middle of a map, `size` voxels along each side: what lies far from the nodule has been seen by then."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = (x.shape[-1] - self._size) // 2
+        part = slice(first, first + self._size)
+        return x[..., part, part, part]
+
+
+class _MeanAndMost(nn.Module):
+    """Of each channel, over the map."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x.mean(dim=(2, 3, 4)), x.amax(dim=(2, 3, 4))], dim=1)
 
 
 def _network() -> nn.Module:
-    layers: list[nn.Module] = []
-    channels = 2
-    for width, stride in ((8, 2), (16, 1), (32, 1)):
-        layers += [nn.Conv3d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm3d(width), nn.ReLU()]
-        layers += [nn.MaxPool3d(2)]
-        channels = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(channels, 1))
+    def convolution(before: int, after: int, stride: int) -> list[nn.Module]:
+        return [nn.Conv3d(before, after, 3, stride, 1, bias=False), nn.BatchNorm3d(after), nn.ReLU()]
+
+    return nn.Sequential(
+        *convolution(2, 16, 2),
+        *convolution(16, 32, 2),
+        _Middle(6),
+        *convolution(32, 48, 1),
+        _Middle(4),
+        _MeanAndMost(),
+        nn.Dropout(0.3),
+        nn.Linear(96, 1),
+    )
 
 
 def _as_input(patches: Patches) -> torch.Tensor:
@@ -180,4 +194,7 @@ def _varied(patch: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.roll(patch, rng.integers(-SHIFT, SHIFT + 1, size=3), axis=(0, 1, 2))
 
 
-JUDGES = {"network": Judge(lambda patch: patch, judge_by_network), "features": Judge(features, judge_by_features)}
+JUDGES = {
+    "network": Judge(lambda patches: patches, judge_by_network),
+    "features": Judge(_measured, judge_by_features),
+}

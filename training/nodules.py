@@ -47,6 +47,7 @@ class InsertableNodule:
     :param mask: bool (k, j, i), the nodule proper: the training target.
     :param malignancy: 1 to 5, or NaN when no reader rated it or its size was changed (size is most of malignancy).
     :param location: of a simulated nodule, what it lies against; None for what is cut from a scan.
+    :param slice_mm: thickness of the slices it was cut from, scaled with it.
     """
 
     density: NDArray[np.uint8] | NDArray[np.int16]
@@ -57,6 +58,7 @@ class InsertableNodule:
     source: str
     malignancy: float = float("nan")
     location: Location | None = None
+    slice_mm: float = 1.0
 
 
 def to_window(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -78,6 +80,7 @@ def insertable(
     source: str,
     malignancy: float,
     feather_mm: float = 1.0,
+    slice_mm: float = 1.0,
 ) -> InsertableNodule | None:
     """Build from density and occupancy (0-1) at 1 mm; None when less than a few voxels are left of it.
 
@@ -106,6 +109,7 @@ def insertable(
         fold,
         source,
         malignancy,
+        slice_mm=slice_mm,
     )
 
 
@@ -148,6 +152,7 @@ def crop_nodules(folder: Path, seed: int, copies: int = 3) -> Iterator[Insertabl
                 fold=fold_of(row["patient"]),
                 source=f"crop {row['nodule']}",
                 malignancy=rating if copy == 0 else float("nan"),
+                slice_mm=float(max(factors[0], 1.0)),
             )
             if nodule is not None:
                 yield nodule
@@ -239,6 +244,7 @@ def save_nodules(path: Path, nodules: Iterable[InsertableNodule]) -> int:
         malignancy=np.array([n.malignancy for n in items], dtype=np.float32),
         source=np.array([n.source for n in items]),
         location=np.array([n.location or "" for n in items]),
+        slice_mm=np.array([n.slice_mm for n in items], dtype=np.float32),
     )
     return len(items)
 
@@ -249,7 +255,9 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
     density, alpha, mask = data["density"], data["alpha"], data["mask"]
     shapes = data["shape"].astype(int)
     ends = np.cumsum(shapes.prod(axis=1))
-    locations = data["location"] if "location" in data else [""] * len(shapes)  # caches from before there were any
+    # Caches from before there were any.
+    locations = data["location"] if "location" in data else [""] * len(shapes)
+    thicknesses = data["slice_mm"] if "slice_mm" in data else np.ones(len(shapes))
     return [
         InsertableNodule(
             density[end - shape.prod() : end].reshape(shape),
@@ -260,6 +268,7 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
             str(data["source"][n]),
             float(data["malignancy"][n]),
             str(locations[n]) or None,  # type: ignore[arg-type]
+            float(thicknesses[n]),
         )
         for n, (shape, end) in enumerate(zip(shapes, ends, strict=True))
     ]

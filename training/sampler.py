@@ -32,6 +32,10 @@ PLANES = (0.5, 0.25, 0.25)
 TISSUE_LEVEL = 125
 """Window level (about -315 HU, smoothed over 3 mm) above which there was chest wall or a large vessel already: a
 nodule may lie against it, and does not replace it."""
+MIN_RIM = 8
+LUNG_PERCENTILE, CORE_PERCENTILE = 20, 90
+"""Of the levels around and inside a nodule: the lung without its vessels, and the nodule without its noise."""
+MIN_CONTRAST = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +107,35 @@ def insert(
     source = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
     alpha = nodule.alpha[source].astype(np.float32) / 255
     before = image[target]
-    blended = np.rint(before * (1 - alpha) + nodule.density[source] * alpha).astype(np.uint8)
+    density = relevelled(nodule.density[source], alpha, nodule.mask[source], before)
+    blended = np.rint(before * (1 - alpha) + density * alpha).astype(np.uint8)
     tissue = ndimage.uniform_filter(before, 3) > TISSUE_LEVEL
     out[target] = np.where(tissue, np.maximum(before, blended), blended)
     mask[target] = nodule.mask[source] & ~tissue
     return out, mask
+
+
+def relevelled(
+    density: NDArray[np.uint8] | NDArray[np.int16],
+    alpha: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    before: NDArray[np.uint8],
+) -> NDArray[np.float32]:
+    """A nodule's density with the lung it was cut from exchanged for the lung that receives it: the air in its partial
+    volumes and in its feathered rim gets the new lung's level, or a dark ring would mark every nodule in a denser lung.
+
+    :param before: the receiving image, of the density's shape.
+    """
+    levels = density.astype(np.float32)
+    rim = (alpha > 0.02) & ~mask
+    if rim.sum() < MIN_RIM or not mask.any():
+        return levels
+    own, new = (float(np.percentile(part[rim], LUNG_PERCENTILE)) for part in (levels, before))
+    core = max(float(np.percentile(levels[mask], CORE_PERCENTILE)), own + MIN_CONTRAST)
+    air = 1 - np.clip((levels - own) / (core - own), 0, 1)
+    levels += air * np.float32(new - own)
+    # A sharp kernel's undershoot would be a ring again.
+    return np.where(mask, levels, np.maximum(levels, np.minimum(before, new))).astype(np.float32)
 
 
 def insert_of(
@@ -124,13 +152,15 @@ def insert_of(
 
 
 def oriented(nodule: InsertableNodule, rng: np.random.Generator, slice_mm: float = 1.0) -> InsertableNodule:
-    """A random mirror image or in-plane quarter turn of a nodule; what was cut from a scan is blurred along z like the
-    scan it goes into, as a simulated nodule is when it is inserted."""
+    """A random mirror image or in-plane quarter turn of a nodule; what was cut from a scan with thinner slices is
+    blurred along z by the difference to those it goes into, as a simulated nodule is when it is inserted."""
     density, alpha, mask = map(draw_orientation(rng), (nodule.density, nodule.alpha, nodule.mask))
-    if slice_mm > 1.6 and nodule.location is None:
-        pad = int(slice_mm / 2)
+    thicker = slice_mm**2 - nodule.slice_mm**2
+    if thicker > 1 and nodule.location is None:
+        sd = (thicker / 12) ** 0.5  # a box of width w has the variance w^2 / 12
+        pad = int(np.ceil(2 * sd))
         mask = np.pad(mask, ((pad, pad), (0, 0), (0, 0)))
-        alpha = ndimage.uniform_filter1d(np.pad(alpha, ((pad, pad), (0, 0), (0, 0))), int(slice_mm), axis=0)
+        alpha = ndimage.gaussian_filter1d(np.pad(alpha, ((pad, pad), (0, 0), (0, 0))), sd, axis=0)
         density = np.pad(density, ((pad, pad), (0, 0), (0, 0)), mode="edge")
     return replace(nodule, density=density, alpha=alpha, mask=mask)
 

@@ -4,7 +4,8 @@
         --output submission
 
 Scores are calibrated on the validation part. Beside `candidates.csv` lie the tables that it is evaluated against:
-`annotations.csv`, `annotations_excluded.csv` and `seriesuids.csv`, of these scans alone.
+`annotations.csv`, `annotations_excluded.csv` and `seriesuids.csv`, of these scans alone. Where nodules were rated, the
+annotations have the readers' median `texture` and `malignancy`, and in `mal_bool` whether two of them gave 4 or 5.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from LungNoduleCADLib.networks.cards import Calibration
 from LungNoduleCADLib.volume import Volume
 
 from .cross_validation import FoldDetector, Mark
-from .datasets.entries import Entry
+from .datasets.entries import Entry, StoredNodule
 from .datasets.items import doubtful
 from .datasets.partition import Part
+from .datasets.ratings import malignant
 from .engine.data_sets import entries_of
 from .publish import OutOfFold, calibrate
 
 USER_ERROR = 2
 POINT = ("seriesuid", "coordX", "coordY", "coordZ")
-UNKNOWN_DIAMETER = -1.0
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,19 @@ def tables_of(entries: Sequence[Entry], detector: FoldDetector, calibration: Cal
             tables.candidates.append((entry.name, *grid.index_to_lps(mark.center_kji), score, malignancy))
         for nodule in entry.nodules:
             center = grid.index_to_lps(nodule.center_kji)
-            tables.annotations.append((entry.name, *center, nodule.diameter_mm, nodule.malignancy))
-        for other in entry.excluded_kji:
-            tables.excluded.append((entry.name, *grid.index_to_lps(other), UNKNOWN_DIAMETER))
+            tables.annotations.append((entry.name, *center, nodule.diameter_mm, *opinions_of(nodule)))
+        for center, diameter in zip(entry.excluded_kji, entry.excluded_mm, strict=True):
+            tables.excluded.append((entry.name, *grid.index_to_lps(center), float(diameter)))
         tables.series.append((entry.name,))
         print(f"{number}/{len(entries)} {entry.name}: {len(marks)} candidates", flush=True)
     return tables
+
+
+def opinions_of(nodule: StoredNodule) -> tuple[object, ...]:
+    """Median texture, median malignancy, and the rule of two readers; empty where nobody rated it."""
+    textures = [rating["texture"] for rating in nodule.ratings if "texture" in rating]
+    label = malignant(rating["malignancy"] for rating in nodule.ratings if "malignancy" in rating)
+    return float(np.median(textures)) if textures else "", nodule.malignancy, "" if label is None else label
 
 
 def write_tables(tables: Tables, output: Path) -> None:
@@ -103,7 +111,7 @@ def write_tables(tables: Tables, output: Path) -> None:
     """
     named = {
         "candidates.csv": ((*POINT, "probability", "malignancy"), tables.candidates),
-        "annotations.csv": ((*POINT, "diameter_mm", "malignancy"), tables.annotations),
+        "annotations.csv": ((*POINT, "diameter_mm", "texture", "malignancy", "mal_bool"), tables.annotations),
         "annotations_excluded.csv": ((*POINT, "diameter_mm"), tables.excluded),
         "seriesuids.csv": (None, tables.series),
     }

@@ -86,6 +86,58 @@ class Measurements:
         return (self.long_axis_mm + self.short_axis_mm) / 2
 
 
+@dataclass(frozen=True)
+class NoduleFeatures:
+    """What tells benign from suspicious nodules, measured by `measurement.features`: densities in HU within
+    [-1000, 400], around the outline only within the nodule's own slices. A change of their meaning needs another
+    `FEATURES`."""
+
+    log_diameter: float
+    """Natural logarithm of the equivalent diameter in mm; likewise the axes."""
+    log_long_axis: float
+    log_short_axis: float
+    log_solid_diameter: float
+    """Of the solid part's diameter plus 1 mm; a calcified or fatty nodule is solid."""
+    axis_ratio: float
+    sphericity: float
+    core_median_hu: float
+    """Of the voxels that the rim's blur does not reach, or of the deepest."""
+    core_p90_hu: float
+    peak_hu: float
+    dense_share: float
+    """Above 200 HU: calcium."""
+    sd_hu: float
+    skewness: float
+    solidity: float
+    """Area over that of its convex hull, in the largest slice."""
+    lobulation: float
+    """Amplitude of the outline's radius at 3 to 6 waves around the largest slice, over its mean."""
+    roughness: float
+    """The same at 7 waves and more."""
+    edge_slope: float
+    """Median slope of density at the outline over the contrast with the lung, per mm."""
+    radial_gradient: float
+    """Share of the slopes near the outline that point outwards, 1 for a ball (Kupinski and Giger, IEEE TMI 17,
+    1998)."""
+    halo: float
+    """Density 1 to 2 mm outside over that of the core, both above the lung's."""
+    near_hu: float
+    """Mean 0.8 to 2 mm outside the outline."""
+    near_strands: float
+    """Share of that which is denser than lung, but not solid."""
+    far_strands: float
+    """The same 2 to 4 mm outside."""
+    far_dense: float
+    """Share of what lies there that is solid: wall and vessels."""
+    strands: float
+    """How many separate dense parts lie 1 to 3 mm outside in the largest slice."""
+    lung_hu: float
+
+
+FEATURES = 1
+"""Number of the definition of `NoduleFeatures`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One place where the detector sees a nodule, with how sure it is (a calibrated probability) and what it measures.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,8 +125,12 @@ class Volume:
 
     def lps_to_index(self, point_lps: ArrayLike) -> NDArray[np.float64]:
         """LPS mm, shape (..., 3), to continuous (k, j, i) indices, same shape."""
-        inverse = np.linalg.inv(self.ijk_to_lps)
+        inverse = self._lps_to_ijk
         return (np.asarray(point_lps, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3])[..., ::-1]
+
+    @cached_property
+    def _lps_to_ijk(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.ijk_to_lps), dtype=np.float64)
 
     def contains(self, point_lps: ArrayLike) -> NDArray[np.bool_]:
         """True where a point, shape (..., 3), lies within the volume, half a voxel beyond the outer centres

@@ -1,16 +1,21 @@
 """What the shipped detector finds and what it costs, on real scans and on the phantom.
 
     python Testing/benchmarks/benchmark_detection.py phantom --seeds 10
+    python Testing/benchmarks/benchmark_detection.py froc --scans 24 --output simulated-froc
     python Testing/benchmarks/benchmark_detection.py time SCAN [SCAN ...]
 
-`phantom` counts found solid nodules of 6 mm and more, and false positives, at the default threshold. `time` runs the
-whole command line in a process of its own, start-up and every output included, and reports wall time, processor time
-and peak memory. Both print JSON.
+`phantom` counts found solid nodules of 6 mm and more, and false positives, at the default threshold. `froc` simulates
+scans whose nodules have LUNA16's sizes, and evaluates what is marked in them by LUNA16's protocol, overall and by size
+and type; its folder is one for `lungnodulecad evaluate report --submission`. `time` runs the whole command line in a
+process of its own, start-up and every output included, and reports wall time, processor time and peak memory. All print
+JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import resource
 import subprocess
@@ -19,6 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+UNSEEN_SEED = 9000
+"""Far from the seeds that training and tests take."""
+POINT = ("seriesuid", "coordX", "coordY", "coordZ")
 
 
 def phantom(seeds: int) -> dict[str, Any]:
@@ -60,6 +69,60 @@ def phantom(seeds: int) -> dict[str, Any]:
     }
 
 
+def simulated_froc(scans: int, first_seed: int, nodules: int, output: Path, bootstrap: int) -> dict[str, Any]:
+    """Detect in simulated scans, write the tables of a submission after each, and evaluate them.
+
+    :param nodules: in each scan, of the sizes and types that `draw_nodule_spec` draws.
+    """
+    from LungNoduleCADLib.app.submission_set import SubmissionFiles, submission_set
+    from LungNoduleCADLib.detection.detector import Detector
+    from LungNoduleCADLib.evaluation.detection import by_size, by_type
+    from LungNoduleCADLib.evaluation.free_response import free_response
+    from LungNoduleCADLib.evaluation.record import froc_as_json, stratum_as_json
+    from LungNoduleCADLib.simulation import make_phantom
+
+    detector = Detector.load()
+    output.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, list[tuple[Any, ...]]] = {
+        "candidates.csv": [(*POINT, "probability", "malignancy")],
+        "annotations.csv": [(*POINT, "diameter_mm", "density")],
+        "annotations_excluded.csv": [(*POINT, "diameter_mm")],
+        "seriesuids.csv": [],
+    }
+    for seed in range(first_seed, first_seed + scans):
+        started = time.perf_counter()
+        made = make_phantom(seed, nodules)
+        ready = time.perf_counter()
+        found = detector.detect(made.volume).candidates
+        uid = f"phantom-{seed}"
+        tables["candidates.csv"] += [(uid, *c.center_lps, c.score, c.malignancy) for c in found]
+        tables["annotations.csv"] += [(uid, *n.center_lps, n.diameter_mm, n.spec.density) for n in made.nodules]
+        tables["seriesuids.csv"].append((uid,))
+        for name, rows in tables.items():
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(rows)
+            (output / name).write_text(text.getvalue(), encoding="utf-8")
+        simulating, detecting = ready - started, time.perf_counter() - ready
+        print(f"{uid}: simulated in {simulating:.0f} s, {len(found)} candidates in {detecting:.0f} s", file=sys.stderr)
+    paths = {name: output / f"{name}.csv" for name in ("annotations", "candidates")}
+    files = SubmissionFiles(
+        submission=paths["candidates"], annotations=paths["annotations"], scans=output / "seriesuids.csv",
+        excluded=output / "annotations_excluded.csv", origin="simulated",
+    )  # fmt: skip
+    data = submission_set(files)
+    threshold = detector.cards["classification"].default_threshold
+    content = froc_as_json(free_response(data.outcomes, bootstrap))
+    interval = content.pop("band", {}).get("cpm")
+    del content["curve"]
+    return {
+        **content,
+        "cpm_interval": interval,
+        "threshold": threshold,
+        "by_size": [stratum_as_json(row) for row in by_size(data, threshold)],
+        "by_type": [stratum_as_json(row) for row in by_type(data, threshold)],
+    }
+
+
 def timed(scan: Path) -> dict[str, Any]:
     """One run of `lungnodulecad detect` on a scan."""
     with tempfile.TemporaryDirectory() as folder:
@@ -88,11 +151,20 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     phantoms = commands.add_parser("phantom")
     phantoms.add_argument("--seeds", type=int, default=10)
+    frocs = commands.add_parser("froc")
+    frocs.add_argument("--scans", type=int, default=24)
+    frocs.add_argument("--first-seed", type=int, default=UNSEEN_SEED)
+    frocs.add_argument("--nodules", type=int, default=6, help="in each scan (default: 6)")
+    frocs.add_argument("--bootstrap", type=int, default=1000)
+    frocs.add_argument("--output", type=Path, required=True, help="folder for the submission's tables")
     times = commands.add_parser("time")
     times.add_argument("scans", type=Path, nargs="+")
     arguments = parser.parse_args()
     if arguments.command == "phantom":
         print(json.dumps(phantom(arguments.seeds), indent=2))
+    elif arguments.command == "froc":
+        drawn = arguments.scans, arguments.first_seed, arguments.nodules
+        print(json.dumps(simulated_froc(*drawn, arguments.output, arguments.bootstrap), indent=2))
     else:
         print(json.dumps([timed(scan) for scan in arguments.scans], indent=2))
 

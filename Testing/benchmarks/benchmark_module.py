@@ -126,7 +126,11 @@ def drive_reference(module: Module, watch: Stopwatch, nodes: Any, candidates: in
     for value in REPEATS * (1.0, 0.0, 0.5):
         watch("threshold with a reference", lambda value=value: ui.thresholdSlider.setProperty("value", value))
         watch("while it settles", module.process_events)
-    watch("review with a reference", ui.acceptButton.click)
+    ui.candidatesTable.selectRow(0)
+    for _ in range(REPEATS):
+        for button in (ui.acceptButton, ui.undoButton):
+            assert button.property("enabled")
+            watch("review with a reference", button.click)
     watch("clear the reference", ui.clearReferenceButton.click)
 
 

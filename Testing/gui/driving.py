@@ -9,6 +9,8 @@ from typing import Any
 
 import slicer
 from host import Module
+from PySide6 import QtTest
+from PySide6.QtCore import Qt
 
 from gui.module_inputs import SCORES, FakeRun
 from LungNoduleCADLib.app.states import State
@@ -85,8 +87,6 @@ def set_threshold(module: Module, value: float) -> None:
 
 
 def headings(module: Module) -> list[str]:
-    from PySide6.QtCore import Qt
-
     model = module.widget.ui.candidatesTable.model()
     return [model.headerData(n, Qt.Orientation.Horizontal) for n in range(model.columnCount())]
 
@@ -107,11 +107,16 @@ def selected_row(module: Module) -> str | None:
 
 
 def select_row(module: Module, label: str) -> None:
-    """Click a row."""
-    table = module.widget.ui.candidatesTable
-    row = table_column(module).index(label)
-    table.selectRow(row)
-    table.clicked.emit(table.model().index(row, 0))
+    """Click a row, and hold down no key."""
+    click_row(module.widget.ui.candidatesTable, table_column(module).index(label), Qt.KeyboardModifier.NoModifier)
+
+
+def click_row(table: Any, row: int, modifier: Qt.KeyboardModifier) -> None:
+    """Click a row of a table. Qt takes the key for held down until the next click or key."""
+    index = table.model().index(row, 0)
+    table.scrollTo(index)
+    place = table.visualRect(index).center()
+    QtTest.QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, modifier, place)
 
 
 def points_shown(nodes: Any) -> list[str]:

@@ -534,17 +534,18 @@ def test_froc_follows_threshold_and_review(module: Module, nodes: Any, plots: Pl
     ui(module).frocButton.click()
     [chart] = plots.shown
     # Scores 0.97 (hit), 0.81, 0.62 (hit), 0.35, 0.08.
-    assert table_of(chart, 0)["False positives per scan"] == [0, 0, 1, 1, 3]
-    assert table_of(chart, 0)["Sensitivity"] == [0, 0.5, 0.5, 1, 1]
-    assert table_of(chart, 1) == {"False positives per scan": [1], "Sensitivity": [0.5], "Threshold": [0.7]}
-    for threshold, point in ((0.9, (0, 0.5)), (0.6, (1, 1)), (0.0, (3, 1))):
+    assert table_of(chart, 0)["False positives per scan"] == [0.125, 1, 1, 3, 8]
+    assert table_of(chart, 0)["Sensitivity"] == [0.5, 0.5, 1, 1, 1]
+    mark = {"False positives per scan": [1, 1], "Sensitivity": [0.5, 0.5], "Threshold": [0.7, 0.7]}
+    assert table_of(chart, 1) == mark
+    for threshold, point in ((0.9, (0.125, 0.5)), (0.6, (1, 1)), (0.0, (3, 1))):
         set_threshold(module, threshold)
         row = table_of(chart, 1)
-        assert (row["False positives per scan"], row["Sensitivity"]) == ([point[0]], [point[1]])
+        assert (row["False positives per scan"][0], row["Sensitivity"][0]) == point
+    assert chart.GetTitle() == "FROC: 2 nodules, scans: 1; at 0.00: 100 %, 3.0 FP/scan"
     logic.rejectFindings(nodes, ["N2"], "vessel")
     module.widget.panel.candidates.onReviewChanged()
-    assert max(table_of(chart, 0)["False positives per scan"]) == 2, "a rejected mark is no false positive any more"
-    assert chart.GetTitle() == "FROC: 2 nodules, scans: 1"
+    assert chart.GetTitle().endswith("2.0 FP/scan"), "a rejected mark is no false positive any more"
 
 
 def test_froc_is_of_all_cases_with_a_reference(
@@ -558,9 +559,10 @@ def test_froc_is_of_all_cases_with_a_reference(
         logic.plotFroc(second, 0.5)
     logic.useReference(second, reference(second, "N1", "N2"))
     chart = logic.plotFroc(second, 0.5)
-    assert chart.GetTitle() == "FROC: 3 nodules, scans: 2"
+    # Of at least 0.5: 2 false marks in the first case, 1 in the second.
+    assert chart.GetTitle() == "FROC: 3 nodules, scans: 2; at 0.50: 100 %, 1.5 FP/scan"
     # 4 false marks in the first case, 3 in the second.
-    assert table_of(chart, 0)["False positives per scan"][-1] == 3.5
+    assert table_of(chart, 0)["False positives per scan"][-2] == 3.5
     assert table_of(chart, 0)["Sensitivity"][-1] == 1.0
 
 

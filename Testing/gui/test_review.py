@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from gui.driving import (
     state,
     table_column,
     texts,
+    wait_until,
 )
 from gui.module_inputs import MODULE_FILE, FakeRun
 from gui.test_life import save_close_and_open
@@ -478,6 +480,86 @@ def test_an_emptied_outline_is_told_of_once_and_can_be_restored(
     assert voxels_of(nodes, scan, "N2") == before
     assert "as the review says" in said(module, "messageLabel")
     assert trail(module) == [] and len(errors) == 1
+
+
+def let_pass(module: Module, seconds: float = 1.5) -> None:
+    """Longer than a pause in drawing."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        module.process_events()
+        time.sleep(0.01)
+
+
+def test_an_outline_that_was_drawn_elsewhere_is_noticed_when_drawing_pauses(
+    module: Module, nodes: Any, scan: Volume
+) -> None:
+    select_row(module, "N1")
+    before = module.widget.logic.review(nodes).state.finding("N2").contour.measurements.volume_mm3
+    for step in range(5):  # a stroke: many changes, none of them a pause
+        draw(nodes, scan, "N2", (4 + 2 * step, 4, 4))
+        module.process_events()
+        assert trail(module) == []
+    wait_until(module, lambda: trail(module) != [])
+    assert trail(module) == [("Ada", "edit contour", "N2")]
+    finding = module.widget.logic.review(nodes).state.finding("N2")
+    assert finding.edited and finding.contour.measurements.volume_mm3 > before
+    assert "taken into the review: N2" in said(module, "messageLabel")
+    module.widget.ui.undoButton.click()
+    assert not module.widget.logic.review(nodes).state.finding("N2").edited
+
+
+def test_an_outline_that_was_drawn_in_another_module_is_taken_on_return(
+    module: Module, nodes: Any, scan: Volume
+) -> None:
+    leave_module(module)
+    draw(nodes, scan, "N3")
+    let_pass(module)
+    assert trail(module) == []  # whoever draws there is not disturbed
+    enter_module(module)
+    assert trail(module) == [("Ada", "edit contour", "N3")]
+    enter_module(module)
+    let_pass(module)
+    assert len(trail(module)) == 1
+
+
+def test_what_the_module_itself_draws_is_no_edit(
+    module: Module, nodes: Any, views: dict[str, Any], scan: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Any] = []
+    take = module.widget.logic.takeEdits
+    monkeypatch.setattr(module.widget.logic, "takeEdits", lambda nodes: taken.append(nodes) or take(nodes))
+    place(module, views["Red"], missed_ras(scan))
+    select_row(module, "N1")
+    click_row(module.widget.ui.candidatesTable, 1, Qt.KeyboardModifier.ControlModifier)
+    module.widget.ui.mergeButton.click()
+    module.widget.ui.undoButton.click()
+    module.widget.ui.undoButton.click()
+    let_pass(module)
+    leave_module(module)
+    enter_module(module)
+    assert [action for _, action, *_ in trail(module)] == ["add", "merge", "undo", "undo"]
+    assert taken == []
+
+
+def test_segments_that_are_no_findings_are_nobodys_edit(module: Module, nodes: Any, scan: Volume) -> None:
+    nodes.segmentation.GetSegmentation().AddEmptySegment("Pleural effusion")
+    draw(nodes, scan, "Pleural effusion")
+    let_pass(module)
+    assert trail(module) == []
+
+
+def test_an_edit_during_a_run_is_taken_when_the_run_has_brought_nothing(
+    module: Module, nodes: Any, scan: Volume
+) -> None:
+    run = click_detect(module)
+    draw(nodes, scan, "N2")
+    let_pass(module)
+    assert trail(module) == []
+    run.fail("The detector has stopped.")
+    module.widget.logic.poll()
+    leave_module(module)
+    enter_module(module)
+    assert trail(module) == [("Ada", "edit contour", "N2")]
 
 
 def test_without_a_main_window_the_segment_editor_cannot_be_opened(

@@ -96,7 +96,7 @@ def test_finished_run_fills_the_table(module: Module, chest: Volume, tmp_path: P
     assert texts(module)["detectButton"] == "Detect nodules"
     assert table_column(module, "Nodule") == ["N1", "N2", "N3"]
     assert table_column(module, "Score") == ["0.97", "0.81", "0.62"]
-    assert table_column(module, "Size") == ["6.2 mm", "11.5 mm", "4.8 mm"]
+    assert table_column(module, "Ø mm") == ["6.2", "11.5", "4.8"]
     assert table_column(module, "Type") == ["solid", "part-solid", "solid"]
     slices = [round(float(chest.lps_to_index(c.center_lps)[0])) + 1 for c in result_for(chest).candidates[:3]]
     assert table_column(module, "Slice") == [str(s) for s in slices]

@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 from gui.driving import (
     add,
     center_of,
+    click_row,
     detect,
     is_visible,
     position_of,
@@ -321,11 +322,6 @@ def test_several_rows_can_be_selected_and_the_last_one_is_shown(
     click_row(table, 2, Qt.KeyboardModifier.ControlModifier)
     assert module.widget.panel.candidates.table.selection == []
     assert not is_visible(module, "closeUpWidget")
-
-
-def click_row(table: Any, row: int, modifier: Qt.KeyboardModifier) -> None:
-    place = table.visualRect(table.model().index(row, 0)).center()
-    QtTest.QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, modifier, place)
 
 
 def test_after_the_selected_row_vanished_next_is_the_row_in_its_place(module: Module, nodes: Any) -> None:

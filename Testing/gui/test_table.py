@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import slicer
 from host import Module, load_module
 from PySide6.QtCore import Qt
 
@@ -17,6 +18,7 @@ from gui.driving import (
     end_run,
     headings,
     points_shown,
+    position_of,
     select_row,
     selected_row,
     set_threshold,
@@ -28,7 +30,7 @@ from LungNoduleCADLib.app.result_folder import load_result, save_result
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.volume import Volume
 
-DEFAULT = ["Nodule", "Score", "Status", "Slice", "Size", "Type", "Lung"]
+DEFAULT = ["Nodule", "Score", "Status", "Slice", "Ø mm", "Type", "Lung"]
 
 
 @pytest.fixture
@@ -59,8 +61,8 @@ def sort_by(module: Module, heading: str, order: Qt.SortOrder) -> None:
 
 
 def test_columns_sort_by_number_not_by_text(module: Module, nodes: Any) -> None:
-    sort_by(module, "Size", Qt.SortOrder.AscendingOrder)
-    assert table_column(module, "Size") == [f"{d} mm" for d in (4.8, 6.2, 9.1, 11.5, 20.3)]
+    sort_by(module, "Ø mm", Qt.SortOrder.AscendingOrder)
+    assert table_column(module, "Ø mm") == [f"{d}" for d in (4.8, 6.2, 9.1, 11.5, 20.3)]
     sort_by(module, "Score", Qt.SortOrder.DescendingOrder)
     assert table_column(module) == ["N1", "N2", "N3", "N4", "N5"]
 
@@ -86,6 +88,33 @@ def test_default_columns_need_no_scrolling(module: Module, nodes: Any) -> None:
         tick(module, title)
     module.process_events()
     assert bar.property("maximum") > 0  # many columns keep their width
+
+
+@pytest.mark.parametrize("width", [420, 500])
+def test_nothing_is_cut_in_a_narrow_panel_with_a_reference(module: Module, nodes: Any, width: int) -> None:
+    """One column more, a missed nodule with its longer name, and the sections all open."""
+    ui = module.widget.ui
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Truth")
+    for position in (position_of(nodes, "N1"), (0.0, 0.0, 0.0)):
+        points.AddControlPoint(list(position), "nodule")
+    module.widget.logic.useReference(nodes, points)
+    module.widget.panel.candidates.onReviewChanged()
+    select_row(module, "N2")
+    for name in ("settings", "reference", "report"):
+        getattr(ui, f"{name}CollapsibleButton").setProperty("collapsed", False)
+    module.holder.resize(width, 2200)
+    module.holder.show()
+    for _ in range(5):
+        module.process_events()
+    assert module.holder.property("width") == width, "its contents ask for more"
+    table, header = ui.candidatesTable, ui.candidatesTable.horizontalHeader()
+    shown = headings(module)
+    assert shown == ["Nodule", "Score", "Status", "Ref.", "Slice", "Ø mm", "Type", "Lung"]
+    for column, title in enumerate(shown):
+        assert header.sectionSize(column) >= table.sizeHintForColumn(column), f"{title} is cut"
+    assert sum(map(header.sectionSize, range(len(shown)))) <= table.viewport().property("width")
+    sort_by(module, "Slice", Qt.SortOrder.AscendingOrder)  # the arrow needs room in another column
+    assert sum(map(header.sectionSize, range(len(shown)))) <= table.viewport().property("width")
 
 
 def test_what_was_not_measured_sorts_below_everything(module: Module, nodes: Any) -> None:
@@ -126,7 +155,7 @@ def test_every_measurement_has_a_column(module: Module, nodes: Any) -> None:
     """A new value of a finding that no column shows is missed here."""
     unseen = {
         "center_lps", "side", "zone", "surface_mm2", "juxtapleural", "juxtavascular", "axes_slice",
-        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps",
+        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps", "suggested_category",
     }  # fmt: skip
     table = module.widget.panel.candidates.table
     assert set(table.rows["N1"].values) <= {column.key for column in table._columns} | unseen
@@ -137,7 +166,7 @@ def test_chosen_columns_are_remembered_from_session_to_session(
 ) -> None:
     tick(module, "Mean HU")
     tick(module, "Slice")
-    expected = ["Nodule", "Score", "Status", "Size", "Type", "Lung", "Mean HU"]
+    expected = ["Nodule", "Score", "Status", "Ø mm", "Type", "Lung", "Mean HU"]
     assert headings(module) == expected
     assert table_column(module, "Mean HU") == ["−40"] * 5
     later = load_module(MODULE_FILE, makeRun=FakeRun, installer=lambda path: None)
@@ -148,7 +177,7 @@ def test_chosen_columns_are_remembered_from_session_to_session(
 
 
 def test_other_columns_keep_order_and_selection(module: Module, nodes: Any) -> None:
-    sort_by(module, "Size", Qt.SortOrder.AscendingOrder)
+    sort_by(module, "Ø mm", Qt.SortOrder.AscendingOrder)
     select_row(module, "N4")
     before = table_column(module)
     tick(module, "Mean HU")

@@ -10,12 +10,27 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from host import Module
+from host import Module, enter_module, leave_module
 from PySide6 import QtGui
 
-from gui.driving import add, center_of, detect, position_of, select_row, set_threshold, show_views, wait_until
+from gui.driving import (
+    add,
+    center_of,
+    click_detect,
+    detect,
+    detected,
+    end_run,
+    position_of,
+    select_row,
+    selected_row,
+    set_threshold,
+    show_views,
+    table_column,
+    wait_until,
+)
 from gui.module_inputs import result_for
 from LungNoduleCADLib.app.close_up import close_up, to_ppm
+from LungNoduleCADLib.app.module.close_up_view import PIXELS_PER_POINT
 from LungNoduleCADLib.app.module.viewing import WINDOWS_HU
 from LungNoduleCADLib.scene import segment_mask
 from LungNoduleCADLib.scene.local_mask import local_mask
@@ -40,8 +55,10 @@ def volume_display(module: Module) -> Any:
     return module.widget._parameterNode.inputVolume.GetDisplayNode()
 
 
-SIDE = 198
-"""Pixels that a picture of 132 points has."""
+def middle(side: int, width_mm: float) -> slice:
+    """Pixels of a picture of 60 mm that lie so near to its centre."""
+    half = round(side * width_mm / 120)
+    return slice(side // 2 - half, side // 2 + half)
 
 
 def picture(module: Module, plane: str) -> np.ndarray:
@@ -176,16 +193,17 @@ def test_end_of_zoom_shows_the_whole_volume_at_the_same_slice(
 def test_close_up_shows_three_planes_with_the_outline(module: Module, nodes: Any, chest: Volume) -> None:
     select_row(module, "N2")
     candidate = result_for(chest).candidates[1]
-    expected = close_up(chest, candidate.center_lps, 60.0, WINDOWS_HU["lung"], SIDE)
+    side = round(PIXELS_PER_POINT * module.widget.ui.axialPicture.property("minimumWidth"))
+    expected = close_up(chest, candidate.center_lps, 60.0, WINDOWS_HU["lung"], side)
     for plane in ("axial", "coronal", "sagittal"):
         shown = picture(module, plane)
-        assert shown.shape == (SIDE, SIDE, 3)
+        assert shown.shape == (side, side, 3)
         coloured = (shown.max(axis=-1) - shown.min(axis=-1)) > 20
-        inner = coloured[75:123, 75:123]
+        inner = coloured[middle(side, 15.0), middle(side, 15.0)]
         assert inner.any()
         assert coloured.sum() == inner.sum()  # the outline lies around the centre and nowhere else
-        outside = np.ones((SIDE, SIDE), bool)
-        outside[66:132, 66:132] = False
+        outside = np.ones((side, side), bool)
+        outside[middle(side, 20.0), middle(side, 20.0)] = False
         np.testing.assert_array_equal(shown[outside], expected[plane][outside])
         assert getattr(module.widget.ui, f"{plane}Caption").property("text") == f"{plane.capitalize()}, 60 mm"
 
@@ -209,15 +227,10 @@ def test_close_up_shows_an_edited_outline(module: Module, nodes: Any, chest: Vol
     segments = slicer.vtkSlicerSegmentationsModuleLogic
     drawn = make_labelmap((k - 1, j - 2, i + 4), np.ones((3, 5, 14), dtype=np.uint8), chest)
     assert segments.SetBinaryLabelmapToSegment(drawn, nodes.segmentation, "N2", segments.MODE_MERGE_MASK)
-
-    def shows_another() -> bool:
-        """The panel may still be taking in the results, which selects nothing: select again each time."""
-        select_row(module, "N1")
-        select_row(module, "N2")
-        now = picture(module, "axial")
-        return now.size > 0 and not np.array_equal(now, before)
-
-    wait_until(module, shows_another)
+    select_row(module, "N2")
+    after = picture(module, "axial")
+    assert after.shape == before.shape
+    assert not np.array_equal(after, before)
 
 
 def test_picture_of_one_colour_is_that_colour(chest: Volume) -> None:
@@ -233,6 +246,62 @@ def test_scale_bar_is_ten_millimetres_long(chest: Volume) -> None:
     axial = close_up(flat, center, 60.0, WINDOWS_HU["lung"], 264)["axial"]
     bar = (axial[:, :, 0] > 200).any(axis=0)
     assert bar.sum() == round(10 / 60 * 264)
+
+
+# -- what is selected while something else changes -------------------------------------------------------------------
+def arrive(module: Module) -> Any:
+    """Let results come into the scene, and the run not yet be over."""
+    logic, former = module.widget.logic, slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    wait_until(module, lambda: slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") > former)
+    assert logic.isRunning
+
+
+def test_selection_made_before_the_run_is_over_stays(
+    module: Module, views: dict[str, Any], chest: Volume, tmp_path: Path
+) -> None:
+    add(module, chest)
+    set_threshold(module, 0.5)
+    click_detect(module).finish(tmp_path)
+    arrive(module)
+    leave_module(module)
+    enter_module(module)  # which shows what is in the scene
+    select_row(module, "N2")
+    before = picture(module, "axial")
+    end_run(module)
+    assert selected_row(module) == "N2"
+    np.testing.assert_array_equal(picture(module, "axial"), before)
+    assert not module.widget.ui.closeUpWidget.isHidden()
+
+
+def test_former_results_can_be_looked_at_until_the_new_ones_are_shown(
+    module: Module, nodes: Any, chest: Volume, tmp_path: Path
+) -> None:
+    click_detect(module).finish(tmp_path / "again", (0.9, 0.8))
+    arrive(module)
+    module.process_events()
+    assert detected(module) == nodes
+    select_row(module, "N3")
+    assert picture(module, "axial").size > 0
+    end_run(module)
+    assert detected(module) != nodes
+    assert not slicer.mrmlScene.IsNodePresent(nodes.candidates)
+    assert table_column(module) == ["N1", "N2"]
+    assert selected_row(module) is None  # its row is gone, and N3 is another one's name
+    assert picture(module, "axial").size == 0
+
+
+def test_selection_stays_when_the_reference_leaves_the_scene(module: Module, nodes: Any) -> None:
+    reference = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Reference")
+    reference.AddControlPoint(position_of(nodes, "N1"))
+    module.widget.ui.referenceSelector.setCurrentNode(reference)
+    module.widget.ui.referenceSelector.nodeActivated.emit(reference)
+    select_row(module, "N2")
+    match_column = table_column(module, "Ref.")
+    assert match_column[:3] == ["TP", "FP", "FP"]
+    slicer.mrmlScene.RemoveNode(reference)
+    wait_until(module, lambda: module.widget.logic.matchAt(nodes, 0.5) is None and not module.widget.panel.isOutdated())
+    assert selected_row(module) == "N2"
+    assert picture(module, "axial").size > 0
 
 
 # -- the part of a segment that a close-up needs ---------------------------------------------------------------------

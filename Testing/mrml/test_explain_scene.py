@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chart_view import draw_chart
 from result_inputs import AXES
 from review_inputs import Reviewed, after, make_scene, save_and_load
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -28,7 +29,9 @@ from LungNoduleCADLib.scene.heat_map import (
     show_heat_map,
 )
 from LungNoduleCADLib.scene.plots import (
+    CURVE_COLOR,
     FALSE_POSITIVES,
+    POINT_COLOR,
     SENSITIVITY,
     froc_chart,
     remove_froc,
@@ -204,17 +207,42 @@ def series_of(chart: Any) -> list[Any]:
 
 def test_a_froc_plot_has_the_curve_and_the_point(scene: Reviewed) -> None:
     chart = show_froc(scene.host.scene, CURVE, "Four nodules")
-    show_operating_point(scene.host.scene, 0.6, 1.0, 0.5, "Threshold 0.60")
+    assert chart.GetTitle() == "Four nodules"
+    show_operating_point(scene.host.scene, 0.6, 1.0, 0.5, "Threshold 0.60", "Four nodules, at 0.60")
     curve, point = series_of(chart)
-    assert column(curve, FALSE_POSITIVES) == [0, 0, 1, 3] and column(curve, SENSITIVITY) == [0, 0.5, 0.5, 1]
-    assert column(curve, "Threshold") == [1.0, 0.9, 0.6, 0.2]
-    assert (column(point, FALSE_POSITIVES), column(point, SENSITIVITY)) == ([1.0], [0.5])
+    # From 1/8 to 8, as the axis shows it: its value at 1/8 to begin with, its last one at the end.
+    assert column(curve, FALSE_POSITIVES) == [0.125, 1, 3, 8] and column(curve, SENSITIVITY) == [0.5, 0.5, 1, 1]
+    assert column(curve, "Threshold") == [0.9, 0.6, 0.2, 0.2]
+    assert (column(point, FALSE_POSITIVES), column(point, SENSITIVITY)) == ([1.0, 1.0], [0.5, 0.5])
     assert point.GetName() == "Threshold 0.60"
     for one in (curve, point):
         assert (one.GetXColumnName(), one.GetYColumnName()) == (FALSE_POSITIVES, SENSITIVITY)
         assert one.GetPlotType() == one.PlotTypeScatter
     assert point.GetMarkerStyle() != point.MarkerStyleNone and curve.GetMarkerStyle() == curve.MarkerStyleNone
-    assert chart.GetTitle() == "Four nodules"
+    assert chart.GetTitle() == "Four nodules, at 0.60"
+
+
+def test_the_froc_plot_as_it_is_drawn(scene: Reviewed) -> None:
+    """Logarithmic from 1/8 to 8, and nothing covers the curve or the mark."""
+    chart = show_froc(scene.host.scene, CURVE, "Four nodules")
+    show_operating_point(scene.host.scene, 0.6, 1.0, 0.5, "Threshold 0.60", "Four nodules")
+    picture = draw_chart(chart).astype(int)
+    blue = np.abs(picture - np.multiply(255, CURVE_COLOR)).sum(axis=2) < 60
+    orange = np.abs(picture - np.multiply(255, POINT_COLOR)).sum(axis=2) < 60
+    rows, columns = np.nonzero(blue)
+    assert orange.sum() > 50
+    assert columns.max() - columns.min() > 0.8 * picture.shape[1], "the curve goes from edge to edge"
+    # 1 false positive a scan stands in the middle between 1/8 and 8, and so does its mark.
+    middle = (columns.max() + columns.min()) / 2
+    assert np.nonzero(orange)[1].mean() == pytest.approx(middle, abs=6)
+    assert rows.max() == pytest.approx(np.nonzero(orange)[0].mean(), abs=6)
+
+
+@pytest.mark.parametrize(("fp_per_scan", "edge"), [(0.0, 0.125), (20.0, 8.0)])
+def test_a_mark_beyond_the_axis_stands_at_its_edge(scene: Reviewed, fp_per_scan: float, edge: float) -> None:
+    chart = show_froc(scene.host.scene, CURVE, "Four nodules")
+    show_operating_point(scene.host.scene, 0.6, fp_per_scan, 0.5, "Threshold 0.60", "Four nodules")
+    assert column(series_of(chart)[1], FALSE_POSITIVES) == [edge, edge]
 
 
 def test_another_curve_takes_the_place_of_the_former(scene: Reviewed) -> None:
@@ -223,14 +251,15 @@ def test_another_curve_takes_the_place_of_the_former(scene: Reviewed) -> None:
     shorter = FrocCurve(np.array([0.0, 2.0]), np.array([0.0, 1.0]), np.array([np.inf, 0.5]))
     assert show_froc(scene.host.scene, shorter, "b") is first
     assert scene.host.scene.GetNumberOfNodes() == count
-    assert column(series_of(first)[0], FALSE_POSITIVES) == [0.0, 2.0]
+    assert column(series_of(first)[0], FALSE_POSITIVES) == [0.125, 2.0, 8.0]
+    assert column(series_of(first)[0], SENSITIVITY) == [0.0625, 1.0, 1.0]
 
 
 def test_a_plot_that_the_user_took_apart_is_made_anew(scene: Reviewed) -> None:
     chart = show_froc(scene.host.scene, CURVE, "a")
     scene.host.scene.RemoveNode(series_of(chart)[1])
     assert froc_chart(scene.host.scene) is None
-    show_operating_point(scene.host.scene, 0.5, 1.0, 1.0, "nothing to move")
+    show_operating_point(scene.host.scene, 0.5, 1.0, 1.0, "nothing to move", "no title")
     assert show_froc(scene.host.scene, CURVE, "b") is not chart
     assert froc_chart(scene.host.scene) is not None
 
@@ -245,13 +274,13 @@ def test_a_plot_is_removed_with_all_its_parts(scene: Reviewed) -> None:
 
 def test_a_plot_comes_back_with_a_saved_scene(scene: Reviewed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show_froc(scene.host.scene, CURVE, "Saved")
-    show_operating_point(scene.host.scene, 0.6, 1.0, 0.5, "Threshold 0.60")
+    show_operating_point(scene.host.scene, 0.6, 1.0, 0.5, "Threshold 0.60", "Saved")
     loaded = save_and_load(scene, tmp_path, monkeypatch).host.scene
     chart = froc_chart(loaded)
     assert chart is not None and chart.GetTitle() == "Saved"
-    np.testing.assert_allclose(column(series_of(chart)[0], SENSITIVITY), CURVE.sensitivity)
-    show_operating_point(loaded, 0.2, 3.0, 1.0, "Threshold 0.20")
-    assert column(series_of(chart)[1], FALSE_POSITIVES) == [3.0]
+    np.testing.assert_allclose(column(series_of(chart)[0], SENSITIVITY), [0.5, 0.5, 1, 1])
+    show_operating_point(loaded, 0.2, 3.0, 1.0, "Threshold 0.20", "Loaded")
+    assert column(series_of(chart)[1], FALSE_POSITIVES) == [3.0, 3.0]
 
 
 def comparison_of(scene: Reviewed, *changes: Any, extra: int = 0) -> Comparison:

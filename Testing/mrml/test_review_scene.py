@@ -34,6 +34,7 @@ from LungNoduleCADLib.scene.detections import REVIEW_ROLE, find_detection, remov
 from LungNoduleCADLib.scene.review import SceneReview
 from LungNoduleCADLib.scene.review_marks import point_indices
 from LungNoduleCADLib.scene.segments import LABELMAP, make_labelmap, read_mask, same_voxels
+from LungNoduleCADLib.scene.stored import stored_detection
 
 SEGMENTATIONS = slicer.vtkSlicerSegmentationsModuleLogic
 
@@ -317,6 +318,28 @@ def test_a_review_goes_on_without_points_or_segments(scene: Reviewed) -> None:
     nodes = find_detection(scene.host.scene, scene.volume_node)
     assert nodes is not None
     SceneReview(scene.host.scene, nodes).record(Accept(("N3",)), READER)
+
+
+def test_review_of_a_detection_just_added_is_the_one_that_the_scene_holds(scene: Reviewed) -> None:
+    added = stored_detection(scene.nodes.record.GetText())
+    review, expected = SceneReview(scene.host.scene, scene.nodes, added), scene.review()
+    assert list(review.state.findings) == list(expected.state.findings) == ["N1", "N2", "N3"]
+    for name, finding in expected.state.findings.items():
+        assert review.state.finding(name).contour.measurements == finding.contour.measurements
+        assert same_voxels(review.state.finding(name).contour.mask, finding.contour.mask)
+    assert not review.has_edits()
+    start = review.state.finding("N2").contour.mask.start_kji
+    paint(scene, "N2", VoxelMask(start, np.ones((2, 2, 2), dtype=bool)))
+    assert review.take_edits(READER) == ["N2"]
+
+
+def test_outlines_of_a_stored_review_are_compared_whoever_opens_it(scene: Reviewed) -> None:
+    added = stored_detection(scene.nodes.record.GetText())
+    decide(scene.review())
+    scene.nodes.segmentation.GetSegmentation().ClearSegment("N2")
+    review = SceneReview(scene.host.scene, scene.nodes, added)
+    review.restore()
+    assert_marks_agree(scene, review)
 
 
 # -- edits -----------------------------------------------------------------------------------------------------------

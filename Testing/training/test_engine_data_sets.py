@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from training.datasets.scans import Nodule, Scan
 from training.engine.config import Config, Data, Optimisation
 from training.engine.data_sets import DataSetOrigin, DataSetPool, entries_of
 from training.engine.draws import SampledDraws
+from training.entry_images import EntryPatches
+from training.evaluate import main as evaluate
 from training.submission import calibration_of, marks_of, tables_of, write_tables
 from training.train import main
 
@@ -62,10 +65,11 @@ class Chest:
             hu[ball] = 20
             start = tuple(int(c) - 5 for c in center)
             mask = VoxelMask(start, ball[tuple(slice(s, s + 11) for s in start)])
-            ratings = tuple({"malignancy": 5 if n else 1} for _ in range(3))
+            ratings = tuple({"malignancy": 5, "texture": 2} if n else {"malignancy": 1} for _ in range(3))
             nodules.append(Nodule(tuple(volume.index_to_lps(np.array(center))), 8.0, mask, ratings))
         elsewhere = volume.index_to_lps(np.array([[20.0, 70.0, 20.0]]))
-        return Scan(volume, lung, tuple(nodules), candidates_lps=elsewhere)
+        others = volume.index_to_lps(np.array([[70.0, 75.0, 75.0], [12.0, 12.0, 75.0]]))
+        return Scan(volume, lung, tuple(nodules), others, elsewhere, np.array([7.5, -1.0]))
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +210,40 @@ def test_a_submission_lies_where_the_nodules_are_and_is_evaluated_by_the_protoco
     said = (tmp_path / "froc.json").read_text()
     assert '"cpm": 1.0' in said and '"tp": 4' in said and '"fp": 4' in said
     rows = list(csv.DictReader((folder / "annotations.csv").open()))
+    assert [(row["malignancy"], row["mal_bool"], row["texture"]) for row in rows[:2]] == [
+        ("1.0", "False", ""), ("5.0", "True", "2.0"),
+    ]  # fmt: skip
+    others = list(csv.DictReader((folder / "annotations_excluded.csv").open()))
+    assert [float(row["diameter_mm"]) for row in others] == [7.5, -1.0] * 2
     assert [float(rows[0][f"coord{axis}"]) for axis in "XYZ"] == pytest.approx([30 - 40, 32 + 10, 30 + 5], abs=0.01)
     with pytest.raises(InputError, match="no scale"):
         calibration_of([mark for mark in marks if mark.hit])
+    page = tmp_path / "page"
+    argv = ["--submission", folder, "--cache", cache, "--origin", "simulated", "--bootstrap", 20, "--output", page]
+    assert evaluate([str(each) for each in argv]) == 0
+    (result,) = json.loads((page / "evaluation.json").read_text())["sets"]
+    assert (result["origin"], result["froc"]["cpm"], result["nodules"]) == ("simulated", 1.0, 4)
+    assert {row["name"] for row in result["by_type"]} == {"ground-glass", "unknown type"}
+    assert result["malignancy"]["score"]["positives"] == result["malignancy"]["score"]["negatives"] == 2
+    assert (page / "examples" / "1-submission" / "summary.png").is_file()
+    assert list((page / "feature-maps").rglob("*.png"))
+
+
+def test_pictures_show_the_patches_of_prepared_scans(cache: Path) -> None:
+    source = EntryPatches([cache])
+    entry = entries_of([cache], "test")[0]
+    grid = Volume(np.empty(SHAPE, dtype=np.uint8), entry.ijk_to_lps)
+    image = entry.image().astype(np.float32) / 255
+
+    def place(*kji: int) -> tuple[float, float, float]:
+        x, y, z = grid.index_to_lps(kji)
+        return float(x), float(y), float(z)
+
+    shown = source(entry.name, place(40, 44, 50))
+    assert shown is not None
+    np.testing.assert_allclose(shown, image[8:72, 12:76, 18:82])
+    edge = source(entry.name, place(3, 44, 50))
+    assert edge is not None and (edge[:29] == 0).all(), "beyond the prepared scan there is air, as in detection"
+    np.testing.assert_allclose(edge[29:], image[:35, 12:76, 18:82])
+    assert source("unknown", place(40, 44, 50)) is None and source(entry.name, None) is None
+    assert source(entry.name, (9999.0, 0.0, 0.0)) is None

@@ -12,11 +12,14 @@ from LungNoduleCADLib.simulation import NoduleSpec
 from training import judges
 from training.boxes import NoduleBox
 from training.dense_part import dense_diameter, middle, nominal
-from training.judges import JUDGES, auc_by_patient, features, out_of_fold
+from training.judged_pairs import SIZE, Maker, real_pairs, twins
+from training.judges import JUDGES, auc_by_patient, give_aways, out_of_fold
+from training.nodule_features import features, nodule_in
 from training.nodules import load_nodules, save_nodules, simulated_nodule, simulated_nodules, to_window
 from training.outlines import ReadOutline, at_one_mm, load_outlines, save_outlines
 from training.patches import PatchSampler
-from training.realism import SIZE, Maker, judge_all, twins
+from training.reader_ratings import shares
+from training.realism import judge_all
 from training.receiving import character_of, receive, suited, to_hu
 from training.sampler import Lung, SliceSampler, Sources, oriented
 from training.splits import FOLDS, NO_FOLD, UNKNOWN_FOLD, fold_of, serves
@@ -174,7 +177,61 @@ def test_a_judge_sees_a_difference_and_none_where_there_is_none(name, monkeypatc
 
 def test_features_are_numbers_for_any_patch():
     for patch in (np.zeros((SIZE,) * 3, dtype=np.uint8), np.full((SIZE,) * 3, 255, dtype=np.uint8)):
-        assert np.isfinite(features(patch)).all()
+        found = features(patch)
+        assert np.isfinite(list(found.values())).all() and len(found) > 90
+        assert list(found) == list(features(np.zeros((SIZE,) * 3, dtype=np.uint8)))
+
+
+def test_features_measure_form_edges_and_strands():
+    def ball(edge_mm: float, strands: int = 0) -> np.ndarray:
+        axes = np.indices((SIZE,) * 3) - SIZE // 2
+        share = np.clip((6 - np.sqrt((axes**2).sum(axis=0))) / edge_mm + 0.5, 0, 1)
+        for axis in range(strands):
+            share[tuple(slice(None) if n == axis else SIZE // 2 for n in range(3))] = 1
+        return (25 + 160 * share).astype(np.uint8)
+
+    smooth, sharp, spiky = features(ball(4.0)), features(ball(1.0)), features(ball(1.0, strands=3))
+    assert nodule_in(ball(1.0)).sum() == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.1)
+    assert sharp["edge slope, p50"] > 1.5 * smooth["edge slope, p50"] > 0
+    assert sharp["elongation"] == pytest.approx(1, abs=0.05) and sharp["share of its convex hull"] > 0.8
+    assert spiky["strands 3.0 mm outside"] == 6 and sharp["strands 3.0 mm outside"] == 0
+    assert spiky["thin share"] > sharp["thin share"] and spiky["surface over volume"] > sharp["surface over volume"]
+
+
+def test_give_aways_name_what_differs():
+    rng = np.random.default_rng(0)
+    patches = rng.normal(40, 6, (80, SIZE, SIZE, SIZE))
+    simulated = np.tile([False, True], 40)
+    patches[:, 11:21, 11:21, 11:21] += 100
+    patches[simulated, 13:19, 13:19, 13:19] += rng.normal(0, 40, (40, 6, 6, 6))
+    patches = np.clip(patches, 1, 255).astype(np.uint8)
+    found = give_aways(patches, simulated, np.arange(80) // 2 % 2, 0)
+    assert found[0]["importance"] == max(one["importance"] for one in found) > 0
+    assert any(word in str(found[0]["feature"]) for word in ("texture", "SD", "p10", "p90", "slope"))
+    best = next(one for one in found if one["feature"] == "fine texture inside")
+    assert best["alone"] > 0.95 and best["simulated"] > best["real"]
+
+
+def test_real_pairs_are_real_and_of_two_patients_and_balls_are_balls(tmp_path):
+    pairs = list(twins([box(n) for n in range(6)], Maker("spheres", tmp_path), 0))
+    assert all(made.about[0] == "ball" for _, made in pairs)
+    control = real_pairs(pairs, 0)
+    assert len(control) == len(pairs) // 2
+    reals = {real.patch.tobytes() for real, _ in pairs}
+    for one, other in control:
+        assert one.patient != other.patient and other.simulated and not one.simulated
+        assert {one.patch.tobytes(), other.patch.tobytes()} <= reals
+
+
+def test_readers_shares_add_up_by_size():
+    rows = [
+        {"diameter_mm": str(d), **dict.fromkeys(("lobulation", "margin", "texture", "sphericity", "calcification"), "")}
+        | {"spiculation": str(n)}
+        for d, n in ((4, 1), (5, 1), (5.5, 2), (20, 5))
+    ]
+    small, large = shares(rows)
+    assert (small["nodules"], small["median mm"]) == (3, 5.0) and small["rated 1"] == pytest.approx(2 / 3)
+    assert small["rated 2"] == pytest.approx(1 / 3) and large["rated 5"] == 1 and large["size"] == "18-40 mm"
 
 
 def test_twins_share_their_scan_and_the_part_of_the_patch_that_shows_it(tmp_path):
@@ -200,3 +257,5 @@ def test_the_result_names_each_judge_and_each_kind(tmp_path, monkeypatch):
         auc, low, high = result[name]["all"]
         assert 0 <= low <= auc <= high <= 1
         assert any(kind.startswith("solid") for kind in result[name])
+        assert any(" mm (" in kind for kind in result[name])
+    assert 0 <= result["together"]["all"][0] <= 1 and "importance" in result["give-aways"][0]

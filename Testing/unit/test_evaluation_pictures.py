@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from torch import nn
 
-from LungNoduleCADLib.app.scan_patches import ScanPatches, patch_at
+from LungNoduleCADLib.app.scan_patches import ScanPatches, patch_at, scans_in
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.evaluation import figures
 from LungNoduleCADLib.evaluation.auc import Estimate
@@ -262,14 +262,13 @@ def test_scans_are_found_by_their_uid_in_any_subfolder(tmp_path: Path) -> None:
     image.SetOrigin((5, -7, 11))
     (tmp_path / "subset0").mkdir()
     sitk.WriteImage(image, str(tmp_path / "subset0" / "1.2.3.mhd"))
-    source = ScanPatches(tmp_path, SETTINGS)
-    source.check(["9.9", "1.2.3"])
+    source = ScanPatches(scans_in(tmp_path, ["9.9", "1.2.3"]), SETTINGS)
     found = source("1.2.3", place)
     assert found is not None
     np.testing.assert_array_equal(found, patch_at(volume, place, SETTINGS))
     assert source("9.9", place) is None and source("1.2.3", None) is None
     assert source("1.2.3", (0.0, 0.0, 9999.0)) is None  # beyond the scan
     with pytest.raises(InputError, match=r"none of the 2 scans, such as 7\.mhd"):
-        source.check(["7", "8"])
+        scans_in(tmp_path, ["7", "8"])
     with pytest.raises(InputError, match="does not exist"):
-        ScanPatches(tmp_path / "nowhere", SETTINGS)
+        scans_in(tmp_path / "nowhere", [])

@@ -181,16 +181,17 @@ def test_scans_at_hand_give_examples_and_feature_maps(tmp_path: Path, scans: Pat
 
 REFUSED = {
     "nothing": ([], "nothing to evaluate"),
-    "no annotations": (["--submission", "marks.csv", "--scans", "scans.csv"], "--annotations is given 0 times for 1"),
+    "no annotations": (["--submission", "marks.csv", "--scans", "scans.csv"], "give one with --annotations"),
+    "no scans": (["--submission", "marks.csv", "--annotations", "annotations.csv"], "list them with --scans"),
     "two names": (["TABLES", "--name", "A", "--name", "B"], "--name is given 2 times for 1"),
     "unknown origin": (["TABLES", "--origin", "dreamt"], "invalid choice: 'dreamt'"),
     "missing file": (["TABLES", "--submission", "none.csv"], "--annotations is given 1 times for 2"),
     "missing scans": (["TABLES", "--images", "nowhere"], "nowhere does not exist"),
-    "folder without the scans": (["TABLES", "--images", "."], "holds none of the 3 scans"),
+    "folder without the scans": (["TABLES", "--images", "empty"], "holds none of the 3 scans"),
     "threshold": (["TABLES", "--threshold", "inf"], "not finite"),
     "bootstrap": (["TABLES", "--bootstrap", "-3"], "whole numbers from 0"),
     "seed": (["TABLES", "--seed", "-1"], "whole numbers from 0"),
-    "weights": (["TABLES", "--images", ".", "--weights", "nowhere"], "does not exist"),
+    "weights": (["TABLES", "--images", "scans", "--weights", "nowhere"], "does not exist"),
 }
 
 
@@ -199,6 +200,8 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for folder in ("empty", "scans/a"):
+        (tmp_path / folder).mkdir(parents=True)
     words, message = REFUSED[case]
     tables = write_tables(tmp_path)
     argv = [part for word in words for part in (tables if word == "TABLES" else [word])]

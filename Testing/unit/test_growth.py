@@ -248,6 +248,18 @@ def test_the_command_writes_what_became_of_each(
             assert float(row["prior_x_lps_mm"]) == pytest.approx(entry["prior"]["center_lps"][0], rel=1e-4)
 
 
+def test_a_report_takes_the_prior_in(folders: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(folders[0]), "--prior", str(folders[1]), "--format", "html,json"]) == 0
+    report = folders[0] / "report"
+    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    told = [f["growth"]["status"] for f in (*content["findings"], *({"growth": g} for g in content["gone"]))]
+    assert sorted(told) == sorted(STATUSES)
+    assert content["prior"]["interval_days"] == 180 and content["prior"]["date"] == "2025-01-10"
+    changes = [f["growth"]["change"] for f in content["findings"] if f["growth"]["change"]]
+    assert len(changes) == 5 and all(change["alike"] for change in changes)
+    assert (report / "report.html").read_text(encoding="utf-8").count("Prior, slice") == 6, "all but the resolved one"
+
+
 def test_a_reader_s_rejection_and_dates_reach_the_comparison(
     folders: tuple[Path, Path], made: FollowUp, tmp_path: Path
 ) -> None:

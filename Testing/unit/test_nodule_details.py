@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -9,13 +11,16 @@ from scipy import ndimage
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.simulation import (
     CALCIFICATIONS,
+    DENSITIES,
     LIDC,
+    LOCATIONS,
     PLAIN,
     NoduleSpec,
     Outline,
     draw_nodule,
     draw_nodule_spec,
     fitting_place,
+    make_phantom,
     measure_scan,
     receive_nodule,
     render_nodule,
@@ -155,6 +160,98 @@ def test_smooth_noise_is_the_same_from_wherever_it_is_sampled():
     assert noise(points * 0.3).std() < 2 and 0.5 < noise(points).std() < 1.5
 
 
+@pytest.mark.parametrize(
+    ("density", "low", "high"),
+    [("solid", -180, 300), ("part-solid", -750, 60), ("ground-glass", -760, -200), ("calcified", 150, 2000),
+     ("fat", -160, 10)],
+)  # fmt: skip
+def test_every_density_is_drawn_as_dense_as_readers_nodules_of_its_kind(density, low, high):
+    rng = np.random.default_rng(3)
+    for diameter in (5.0, 12.0, 25.0):
+        spec = replace(draw_nodule_spec(rng, LIDC, diameter_mm=diameter, density=density), cavity_fraction=0.0)
+        alpha, hu = render_nodule(replace(spec, calcification="diffuse"), rng, supersampling=2)
+        body = alpha > 0.95
+        assert body.sum() > 10 and low < np.median(hu[body]) < high
+    if density == "part-solid":  # its core is as dense as soft tissue
+        assert np.percentile(hu[body], 98) > -100 > np.percentile(hu[body], 20)
+
+
+def test_large_nodules_are_as_often_spiculated_as_readers_rated_them():
+    rng = np.random.default_rng(0)
+
+    def shares(diameter: float) -> tuple[float, float]:
+        counts = [draw_nodule_spec(rng, LIDC, diameter_mm=diameter, density="solid").spicules for _ in range(1500)]
+        return float(np.mean(np.array(counts) > 0)), float(np.mean(np.array(counts) >= 9))
+
+    assert shares(5.1) == pytest.approx((0.05, 0.0), abs=0.025)  # a corona of a small nodule has few of them
+    assert shares(21.1) == pytest.approx((0.69, 0.49), abs=0.05)
+    assert not any(draw_nodule_spec(rng, LIDC, diameter_mm=20.0, density="calcified").spicules for _ in range(50))
+
+
+def test_spicules_leave_the_body_in_their_number():
+    spec = NoduleSpec(12.0, shape="sphere", edge_mm=0.5, spicules=8)
+    alpha, _ = render_nodule(spec, np.random.default_rng(4), 0.5, supersampling=2)
+    axes = [(np.arange(n) - n // 2) * 0.5 for n in alpha.shape]
+    distance = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    shell = (distance > 7) & (distance < 7.75) & (alpha > 0.1)
+    assert 4 <= ndimage.label(shell, np.ones((3, 3, 3)))[1] <= 8  # some meet
+    plain, _ = render_nodule(replace(spec, spicules=0), np.random.default_rng(4), 0.5)
+    assert max(plain.shape) < min(alpha.shape)
+
+
+def test_a_rough_surface_is_larger_and_keeps_the_volume():
+    def body(roughness_mm: float) -> np.ndarray:
+        spec = NoduleSpec(16.0, shape="sphere", roughness_mm=roughness_mm)
+        alpha, _ = render_nodule(spec, np.random.default_rng(2), 0.5)
+        return alpha >= 0.5
+
+    smooth, rough = body(0.0), body(1.0)
+    surfaces = [(mask & ~ndimage.binary_erosion(mask)).sum() / mask.sum() for mask in (smooth, rough)]
+    assert rough.sum() == pytest.approx(smooth.sum(), rel=0.12) and surfaces[1] > 1.2 * surfaces[0]
+
+
+def test_haze_surrounds_a_nodule_fades_outwards_and_is_uneven_on_a_rough_one():
+    haze = {}
+    for roughness in (0.0, 0.4):
+        spec = NoduleSpec(12.0, shape="sphere", edge_mm=0.5, haze=0.4, roughness_mm=roughness)
+        model = draw_nodule(spec, np.random.default_rng(1))
+        directions = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        haze[roughness] = np.array([model.occupancy(directions * r) for r in (7.5, 8.5, 10.0)])
+    assert (np.diff(haze[0.0].mean(axis=1)) < 0).all() and 0.05 < haze[0.0][0].mean() < 0.4
+    assert haze[0.4][0].std() > 0.05 > 0.01 > haze[0.0][0].std()
+
+
+def test_strands_change_nothing_of_the_body():
+    bare = draw_nodule(NoduleSpec(10.0, shape="sphere", haze=0.3), np.random.default_rng(1))
+    model = replace(bare, vessels=draw_nodule(NoduleSpec(10.0, vessels=2), np.random.default_rng(1)).vessels)
+    points = np.random.default_rng(2).uniform(-20, 20, (4000, 3)).astype(np.float32)
+    with_vessels, without = model.occupancy(points), bare.occupancy(points)
+    elsewhere = model.vessels.occupancy(points, 1.0) == 0
+    assert model.reach_mm > bare.reach_mm and (with_vessels >= without - 0.04).all()  # haze ends where it is faint
+    assert with_vessels[elsewhere] == pytest.approx(without[elsewhere], abs=0.04)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_every_kind_is_received_at_its_place_with_its_density(density, location):
+    rng = np.random.default_rng(5)
+    volume = lung((51, 51, 51))
+    volume[:, :, 40:] = 40
+    volume[:, 24:26, :] = 20
+    center = fitting_place(volume, np.ones(volume.shape, dtype=bool), location, 9.0, rng)
+    assert center is not None
+    spec = draw_nodule_spec(rng, LIDC, diameter_mm=9.0, density=density, location=location, cavity_fraction=0.0)
+    before = volume.copy()
+    inside = receive_nodule(volume, center, *render_nodule(spec, rng, supersampling=2), quiet(), rng)
+    depths = ndimage.distance_transform_edt(before < -350)[inside]
+    assert inside.any() and not inside[:, :, 40:].any() and (volume >= before - 1).all()
+    assert location != "juxtapleural" or depths.min() <= 1.5  # it sits on the pleura
+    air = inside & (before < -800)
+    raised = float(np.median(volume[air]))
+    assert raised > (-760 if density == "ground-glass" else -700)
+
+
 # -- scans ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("noise_hu", [15.0, 60.0])
 def test_noise_is_measured_between_vessels_and_made_again_with_its_correlation(noise_hu):
@@ -266,3 +363,16 @@ def test_a_fitting_place_honours_the_kind(location):
 
 def test_no_place_is_found_where_none_is_allowed():
     assert fitting_place(lung(), np.zeros((41, 41, 41), dtype=bool), "isolated", 8.0, np.random.default_rng(0)) is None
+
+
+def test_a_phantoms_truth_stays_exact_with_all_details():
+    spec = NoduleSpec(
+        10.0, hu=40.0, outline=ellipsoid(), roughness_mm=0.3, haze=0.2, vessels=2, tags=2, spicules=8,
+        heterogeneity_hu=20.0,
+    )  # fmt: skip
+    phantom = make_phantom(4, [spec], size="small", noise_hu=5.0)
+    (nodule,) = phantom.nodules
+    assert nodule.diameter_mm == pytest.approx(10, rel=0.04)
+    assert nodule.mask.voxels.sum() * phantom.volume.voxel_volume_mm3 == pytest.approx(nodule.volume_mm3, rel=0.05)
+    dense = phantom.volume.voxels[nodule.mask.region] > -400
+    assert dense[nodule.mask.voxels].mean() > 0.9

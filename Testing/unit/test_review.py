@@ -149,6 +149,16 @@ def test_axes_that_are_no_axes_are_refused(review: Review, axes: tuple[float, fl
         after(review, SetCallipers("N1", "nodule", axes))
 
 
+def test_the_lines_of_callipers_are_as_long_as_the_axes(review: Review) -> None:
+    lines = (((0.0, 0.0, 0.0), (8.0, 0.0, 0.0)), ((0.0, 0.0, 0.0), (0.0, 5.0, 0.0)))
+    finding = after(review, SetCallipers("N1", "nodule", (8.0, 5.0), lines)).state.finding("N1")
+    assert finding.callipers_lps == lines and finding.solid_callipers_lps is None
+    assert after(review, SetCallipers("N1", "solid-part", (8.0, 5.0), lines)).state.finding("N1").callipers_lps is None
+    for axes in ((9.0, 5.0), (8.0, 4.9), None):
+        with pytest.raises(InputError, match="draw them again"):
+            after(review, SetCallipers("N1", "nodule", axes, lines))
+
+
 def test_type_note_and_category_are_the_readers_until_taken_back(review: Review) -> None:
     changed = after(
         review,

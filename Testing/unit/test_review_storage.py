@@ -36,6 +36,7 @@ from LungNoduleCADLib.review import (
     review_to_json,
 )
 from LungNoduleCADLib.review.codec import decode_mask, encode_mask
+from LungNoduleCADLib.review.storage import _digest, compact_json
 
 VOLUME = make_volume()
 CANDIDATES = make_result(VOLUME).candidates
@@ -56,6 +57,9 @@ def review() -> Review:
         Reopen(("N3",)),
         edit_contour(VOLUME, "N2", CANDIDATES[0].mask),
         SetCallipers("N1", "nodule", (12.3456789, 0.1 + 0.2)),
+        SetCallipers(
+            "N1", "nodule", (5.0, 4.0), (((0.0, 0.1, 2.0), (5.0, 0.1, 2.0)), ((1.0, 0.1, 2.0), (1.0, 4.1, 2.0)))
+        ),
         SetCallipers("N1", "nodule", None),
         SetNote("A1", TRICKY),
         SetDensity("N1", "ground-glass"),
@@ -76,6 +80,19 @@ def test_every_kind_of_event_reads_back_exactly(review: Review) -> None:
     held = [said_of(list(r.state.findings.values()), VOLUME) for r in (review, read)]
     assert held[0] == held[1]
     assert read.next_redo is not None and read.next_redo.json == review.next_redo.json  # type: ignore[union-attr]
+
+
+def test_a_review_from_before_callipers_had_lines_is_read(review: Review) -> None:
+    content = json.loads(review_to_json(review))
+    for event in content["events"]:
+        event.pop("ends_lps", None)
+    content["sha256"] = _digest(content["original"], map(compact_json, content["events"]))
+    read = review_from_json(json.dumps(content), CANDIDATES)
+    assert read.events[8].change.axes_mm == (12.3456789, 0.1 + 0.2)
+    del content["events"][8]["axes_mm"]  # what has no default must be there
+    content["sha256"] = _digest(content["original"], map(compact_json, content["events"]))
+    with pytest.raises(InputError, match="has not the fields"):
+        review_from_json(json.dumps(content), CANDIDATES)
 
 
 def test_the_text_is_plain_json_in_ascii(review: Review) -> None:
@@ -135,8 +152,6 @@ def means_the_same(text: str, changed: str) -> bool:
 
 def resigned(text: str, change: Callable[[dict[str, Any]], None]) -> str:
     """The text with other content and a digest that agrees: what a faulty program could write."""
-    from LungNoduleCADLib.review.storage import _digest, compact_json
-
     content = json.loads(text)
     change(content)
     content["sha256"] = _digest(content["original"], map(compact_json, content["events"]))

@@ -20,7 +20,7 @@ from LungNoduleCADLib.preprocess.settings import Preprocessing
 from .entries import Entry, read_about, reading, stored_arrays
 from .scans import Case
 
-FORMAT = 1
+FORMAT = 2
 """Counts up whenever what is stored, or how masks are made, changes: older entries are then rebuilt."""
 
 State = Literal["ready", "missing", "outdated", "damaged"]

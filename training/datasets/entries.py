@@ -59,7 +59,8 @@ class Entry:
 
     :param shape: (k, j, i) at 1 mm.
     :param slice_mm: distance of the original slices.
-    :param excluded_kji: (n, 3) findings that are neither nodules to find nor surely healthy.
+    :param excluded_kji: (n, 3) findings that are neither nodules to find nor surely healthy; `excluded_mm` (n,) their
+        diameters, negative where unknown.
     :param candidates_kji: (n, 3) places that a detector proposed and that are no nodule.
     """
 
@@ -72,6 +73,7 @@ class Entry:
     slice_mm: float
     nodules: tuple[StoredNodule, ...]
     excluded_kji: NDArray[np.float64]
+    excluded_mm: NDArray[np.float64]
     candidates_kji: NDArray[np.float64]
 
     @classmethod
@@ -95,7 +97,7 @@ class Entry:
             k, j, i = about["shape"]
             return cls(
                 path, about["name"], about["patient"], about["source"], (k, j, i), file["ijk_to_lps"],
-                about["slice_mm"], nodules, file["excluded_kji"], file["candidates_kji"],
+                about["slice_mm"], nodules, file["excluded_kji"], file["excluded_mm"], file["candidates_kji"],
             )  # fmt: skip
 
     def image(self) -> NDArray[np.uint8]:
@@ -185,6 +187,7 @@ def stored_arrays(scan: Scan, about: Mapping[str, Any]) -> dict[str, NDArray[Any
         "about": np.frombuffer(json.dumps(description).encode(), dtype=np.uint8),
         "ijk_to_lps": grid.ijk_to_lps,
         "excluded_kji": grid.lps_to_index(scan.excluded_lps),
+        "excluded_mm": np.full(len(scan.excluded_lps), -1.0) if scan.excluded_mm is None else scan.excluded_mm,
         "candidates_kji": grid.lps_to_index(scan.candidates_lps),
     }
     for place in product(*(range(-(-n // CHUNK)) for n in image.shape)):

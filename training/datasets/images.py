@@ -28,7 +28,7 @@ class ImageCase:
 
     :param image: .mhd or another image file, or a folder of DICOM slices.
     :param lung_mask: a label image, or None: the lungs are segmented (A4).
-    :param excluded_lps: (n, 3) findings that count neither way.
+    :param excluded_lps: (n, 3) findings that count neither way; `excluded_mm` their diameters, as of `Scan`.
     :param candidates_lps: (n, 3) places that a detector proposed and that are no nodule.
     """
 
@@ -40,6 +40,7 @@ class ImageCase:
     annotations: tuple[Annotation, ...] = ()
     excluded_lps: NDArray[np.float64] = field(default_factory=_nowhere)
     candidates_lps: NDArray[np.float64] = field(default_factory=_nowhere)
+    excluded_mm: NDArray[np.float64] | None = None
 
     def files(self) -> list[Path]:
         """Headers and data of image and mask."""
@@ -48,7 +49,8 @@ class ImageCase:
     def findings(self) -> Any:
         """The tables' rows of this scan."""
         nodules = [[*one.center_lps, one.diameter_mm, *one.malignancy] for one in self.annotations]
-        return [nodules, self.excluded_lps.tolist(), self.candidates_lps.tolist()]
+        diameters = [] if self.excluded_mm is None else self.excluded_mm.tolist()
+        return [nodules, self.excluded_lps.tolist(), self.candidates_lps.tolist(), diameters]
 
     def read(self) -> Scan:
         """Read image and mask, and grow the nodules' masks.
@@ -70,7 +72,7 @@ class ImageCase:
             )
             for one in self.annotations
         )
-        return Scan(volume, lung, nodules, self.excluded_lps, self.candidates_lps)
+        return Scan(volume, lung, nodules, self.excluded_lps, self.candidates_lps, self.excluded_mm)
 
 
 def image_files(image: Path) -> list[Path]:

@@ -73,8 +73,11 @@ class LidcCase:
         if not (nodules or others or marked) and (self.readings.nodules or self.readings.points):
             raise InputError(f"{self.series.folder} holds none of the slices that were marked; download it again.")
         points = [volume.index_to_lps((k, *mark.point_ij[::-1])) for k, mark in marked]
-        excluded = np.array([*(outline.center_lps for group in others for outline in group), *points]).reshape(-1, 3)
-        return Scan(volume, segment_lungs(volume), tuple(nodule_of(group) for group in nodules), excluded)
+        outlined = [outline for group in others for outline in group]
+        excluded = np.array([*(outline.center_lps for outline in outlined), *points]).reshape(-1, 3)
+        diameters = np.array([*(outline.diameter_mm for outline in outlined), *(-1.0 for _ in points)])
+        agreed = tuple(nodule_of(group) for group in nodules)
+        return Scan(volume, segment_lungs(volume), agreed, excluded, excluded_mm=diameters)
 
 
 def lidc_cases(folder: Path, xml: Path | None = None, least_readers: int = LEAST_READERS) -> list[LidcCase]:

@@ -49,7 +49,8 @@ def luna16_cases(folder: Path, patients: Mapping[str, str] | None = None) -> lis
     nodules = read_annotations(find_table(folder, ANNOTATIONS))
     if rated := _table(folder, RATED):
         nodules = with_ratings(nodules, read_annotations(rated, "mal_details"))
-    excluded = by_series(read_points(find_table(folder, EXCLUDED), "diameter_mm", default=-1.0))
+    others = read_points(find_table(folder, EXCLUDED), "diameter_mm", default=-1.0)
+    excluded, diameters = by_series(others), by_series(others, others.values)
     candidates = by_series(_false_candidates(folder))
     nowhere = np.empty((0, 3))
     return [
@@ -62,6 +63,7 @@ def luna16_cases(folder: Path, patients: Mapping[str, str] | None = None) -> lis
             tuple(nodules.get(image.stem, ())),
             excluded.get(image.stem, nowhere),
             candidates.get(image.stem, nowhere),
+            diameters.get(image.stem),
         )
         for image in images
     ]

@@ -52,7 +52,8 @@ class Scan:
     """A scan that has been read.
 
     :param lung: bool (k, j, i), on the volume's grid.
-    :param excluded_lps: (n, 3) findings that are neither nodules to find nor surely healthy.
+    :param excluded_lps: (n, 3) findings that are neither nodules to find nor surely healthy; `excluded_mm` (n,) their
+        diameters, negative where unknown, as all are by default.
     :param candidates_lps: (n, 3) places that a detector proposed and that are no nodule.
     """
 
@@ -61,6 +62,7 @@ class Scan:
     nodules: tuple[Nodule, ...]
     excluded_lps: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
     candidates_lps: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    excluded_mm: NDArray[np.float64] | None = None
 
 
 class Case(Protocol):

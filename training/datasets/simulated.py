@@ -17,17 +17,29 @@ import SimpleITK as sitk
 from LungNoduleCADLib.errors import InputError, OutputError
 from LungNoduleCADLib.io import write_text
 from LungNoduleCADLib.preprocess.lung_mask import LUNA16_LUNG_LABELS
-from LungNoduleCADLib.simulation import Phantom, make_phantom
+from LungNoduleCADLib.simulation import NoduleSpec, Phantom, draw_nodule_spec, make_phantom
 from LungNoduleCADLib.simulation.phantom_spec import Size
 from LungNoduleCADLib.volume import Volume
 
-from .luna16 import ANNOTATIONS, EXCLUDED, MASKS, NODULES, SCANS
+from .luna16 import ANNOTATIONS, CANDIDATES, EXCLUDED, MASKS, NODULES, RATED, SCANS
+from .made_up import false_candidates, made_up_ratings
+from .ratings import two_readers
 
+LAYOUT = 2
+"""Counts up whenever other scans or tables are written for the same settings."""
 SUBSETS = 10
 SERIES, PATIENTS = "seriesuids.csv", "patients.csv"
-COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
+POINT = ("seriesuid", "coordX", "coordY", "coordZ")
+TABLES = {
+    ANNOTATIONS: (*POINT, "diameter_mm"),
+    EXCLUDED: (*POINT, "diameter_mm"),
+    RATED: (*POINT, "diameter_mm", "mal_bool", "mal_details"),
+    CANDIDATES[0]: (*POINT, "class"),
+}
 LEAST_DIAMETER_MM = 3.0
 """LUNA16's nodules begin here; smaller ones are among the excluded, their diameter unknown (-1)."""
+SMALL_FINDINGS = 1.0
+"""Mean number a scan of nodules below that."""
 TURNED = ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
 """Some of LUNA16's scans run from left to right and from back to front; here every fourth."""
 
@@ -48,7 +60,7 @@ class Simulation:
 
     def uid(self, number: int) -> str:
         """Series UID of a scan (DICOM's root for hashes), another for other settings."""
-        about = json.dumps({**asdict(self), "scans": 0, "number": number}, sort_keys=True)
+        about = json.dumps({**asdict(self), "scans": 0, "number": number, "layout": LAYOUT}, sort_keys=True)
         return f"2.25.{int.from_bytes(hashlib.sha256(about.encode()).digest()[:15], 'big')}"
 
     def phantom(self, number: int) -> Phantom:
@@ -56,9 +68,11 @@ class Simulation:
         seed = np.random.SeedSequence([self.seed, number])
         rng = np.random.default_rng(seed)
         settings = {"direction": TURNED} if number % 4 == 3 else {}
+        nodules = [draw_nodule_spec(rng) for _ in range(rng.poisson(self.nodules))]
+        small = [NoduleSpec(float(rng.uniform(1.5, 2.8))) for _ in range(rng.poisson(SMALL_FINDINGS))]
         return make_phantom(
             int(seed.generate_state(1)[0]),
-            int(rng.poisson(self.nodules)),
+            [*nodules, *small],
             self.spacing_kji_mm,
             size=self.size,
             **settings,
@@ -77,7 +91,7 @@ def write_simulated(folder: Path, simulation: Simulation) -> Iterator[str]:
     present = {path.stem for path in folder.glob("subset[0-9]/*.mhd")}
     if strangers := sorted(present - set(uids)):
         raise InputError(f"{folder} holds other scans ({strangers[0]}); choose another folder, or remove them.")
-    tables = {name: _former_rows(folder / name, present) for name in (ANNOTATIONS, EXCLUDED)}
+    tables = {name: _former_rows(folder / name, present) for name in TABLES}
     try:
         for name in (*(f"subset{n}" for n in range(SUBSETS)), MASKS):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -90,17 +104,13 @@ def write_simulated(folder: Path, simulation: Simulation) -> Iterator[str]:
         if uid in present:
             continue
         phantom = simulation.phantom(number)
-        for nodule in phantom.nodules:
-            small = (nodule.diameter_mm or 0.0) < LEAST_DIAMETER_MM
-            diameter = -1 if small else nodule.diameter_mm
-            tables[EXCLUDED if small else ANNOTATIONS].append((uid, *nodule.center_lps, diameter))
+        for name, rows in _rows(uid, phantom, np.random.default_rng([simulation.seed, number])).items():
+            tables[name] += rows
         _write_image(lung_labels(phantom.lung_mask), folder / MASKS, uid, compressed=True)
-        for name, rows in tables.items():
-            write_text(folder / name, _csv(COLUMNS, rows))
+        _write_tables(folder, tables)
         _write_image(phantom.volume, folder / f"subset{number % SUBSETS}", uid, compressed=False)
         yield uid
-    for name, rows in tables.items():
-        write_text(folder / name, _csv(COLUMNS, rows))
+    _write_tables(folder, tables)
 
 
 def lung_labels(lung: Volume) -> Volume:
@@ -109,6 +119,27 @@ def lung_labels(lung: Volume) -> Volume:
     labels = np.zeros(lung.shape, dtype=np.uint8)
     labels[lung.voxels] = np.where(left, LUNA16_LUNG_LABELS[0], LUNA16_LUNG_LABELS[1])
     return lung.with_voxels(labels)
+
+
+def _rows(uid: str, phantom: Phantom, rng: np.random.Generator) -> dict[str, list[tuple[object, ...]]]:
+    """What the tables say of a scan."""
+    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
+    for nodule in phantom.nodules:
+        if (nodule.diameter_mm or 0.0) < LEAST_DIAMETER_MM:
+            rows[EXCLUDED].append((uid, *nodule.center_lps, -1))
+            continue
+        ratings = made_up_ratings(nodule, rng)
+        place = (uid, *nodule.center_lps)
+        rows[ANNOTATIONS].append((*place, nodule.diameter_mm))
+        rows[RATED].append((*place, nodule.diameter_mm, two_readers(ratings), str(ratings)))
+        rows[CANDIDATES[0]].append((*place, 1))
+    rows[CANDIDATES[0]] += [(uid, *place, 0) for place in false_candidates(phantom, rng)]
+    return rows
+
+
+def _write_tables(folder: Path, tables: dict[str, list[tuple[object, ...]]]) -> None:
+    for name, rows in tables.items():
+        write_text(folder / name, _csv(TABLES[name], rows))
 
 
 def _former_rows(table: Path, uids: set[str]) -> list[tuple[object, ...]]:

@@ -45,12 +45,16 @@ def read_annotations(table: Path, ratings: str | None = None) -> dict[str, list[
     return found
 
 
-def by_series(points: PointTable) -> dict[str, NDArray[np.float64]]:
-    """Positions (n, 3) of each series, LPS mm."""
+def by_series(points: PointTable, values: NDArray[np.float64] | None = None) -> dict[str, NDArray[np.float64]]:
+    """Positions (n, 3) of each series, LPS mm.
+
+    :param values: one for each row, to be had instead of the positions.
+    """
+    wanted = points.lps if values is None else values
     rows: dict[str, list[int]] = {}
     for row, series in enumerate(points.series.tolist()):
         rows.setdefault(series, []).append(row)
-    return {series: points.lps[own] for series, own in rows.items()}
+    return {series: wanted[own] for series, own in rows.items()}
 
 
 def selected(points: PointTable, rows: NDArray[np.bool_]) -> PointTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from ..evaluation.matching import CandidateStatus
 from ..findings import ReferenceNodule
 from ..report.colors import STATUS_COLORS, Color
 from ..report.items import slice_number, slice_uid
+from ..report.suggestions import LUNG_RADS, suggest_one
 from ..review import Finding
+from ..rules import Patient
 from ..volume import Volume
 
 LEAST_REACH_MM = 3.0
@@ -29,9 +31,10 @@ class CandidateRow:
     :param label: of its point and segment: 'N' and the candidate's id, 'A' and a number when a reader added it, or 'FN'
         and a number for a nodule of the reference, which is listed while it is missed.
     :param score: None for what the detector has not scored.
-    :param values: what is known of it, by the names of `findings.json`, `mean_diameter_mm`, `status` of the review and
-        `match` against the reference. Lengths in mm, densities in HU; None, or not there, where it could not be
-        measured.
+    :param values: what is known of it, by the names of `findings.json`, `mean_diameter_mm`, `automatic_diameter_mm`
+        beside a reader's callipers, `status` of the review, `match` against the reference, and `category` of Lung-RADS,
+        with `suggested_category` where a reader set it. Lengths in mm, densities in HU; None, or not there, where it
+        could not be measured.
     :param color: of its outline.
     """
 
@@ -54,6 +57,10 @@ class CandidateRow:
     def reach_mm(self) -> float:
         """How far from its centre it can be taken hold of."""
         return max(LEAST_REACH_MM, (self.values.get("long_axis_mm") or 0.0) / 2)
+
+    def compared(self, match: CandidateStatus | None, color: Color) -> CandidateRow:
+        """The same candidate, compared with another reference, or with none."""
+        return replace(self, values={**self.values, "match": match}, color=color)
 
 
 def finding_row(
@@ -79,6 +86,12 @@ def finding_row(
         "status": _status(finding),
         "match": match,
     }
+    advice = suggest_one(finding, (), Patient(), LUNG_RADS)
+    if advice is not None:
+        values["category"] = advice.final
+        values["suggested_category"] = advice.suggested if advice.overridden_by is not None else None
+    if finding.callipers_mm is not None:
+        values["automatic_diameter_mm"] = contour.measurements.mean_diameter_mm
     if finding.solid_callipers_mm is not None:
         values["solid_diameter_mm"] = sum(finding.solid_callipers_mm) / 2
     return CandidateRow(finding.id, finding.score, values, color)

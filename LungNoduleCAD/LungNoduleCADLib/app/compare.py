@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..growth.study import STATUS_WORDS
 from ..report.record import Record, read_record
 from ..review import Finding, Review, shown_findings
 from ..rules import facts_of
+from ..volume import Volume
 from .growth_files import growth_csv, growth_json
 from .result_review import read_review
 from .result_scan import read_scan
@@ -63,10 +64,12 @@ def compare(task: ComparisonTask, progress: Callable[[str, float], None]) -> Com
     with output_folder(task.output) as folder:
         progress("reading", 0.0)
         records = {CURRENT: read_record(task.current), PRIOR: read_record(task.prior)}
-        _check_patient(records, task.same_patient)
-        current, left_out = _study(records[CURRENT], task.current, task.current_image, task.current_date, CURRENT)
+        check_patient(records[CURRENT], records[PRIOR], task.same_patient)
+        scan = read_scan(records[CURRENT], task.current, task.current_image, f"--{CURRENT}-image")
+        current, left_out = read_study(records[CURRENT], task.current, scan, task.current_date, CURRENT)
         progress("reading", 0.5)
-        prior, left_out_then = _study(records[PRIOR], task.prior, task.prior_image, task.prior_date, PRIOR)
+        scan = read_scan(records[PRIOR], task.prior, task.prior_image, f"--{PRIOR}-image")
+        prior, left_out_then = read_study(records[PRIOR], task.prior, scan, task.prior_date, PRIOR)
         progress("comparing", 0.0)
         comparison = compare_studies(current, prior, lambda share: progress("comparing", share))
         comparison = replace(comparison, warnings=(*comparison.warnings, *left_out, *left_out_then))
@@ -99,8 +102,13 @@ def _line(finding: GrowthFinding) -> str:
     return f"{words}. {finding.note}".rstrip()
 
 
-def _check_patient(records: Mapping[str, Record], same_patient: bool) -> None:
-    series = [record.result.series for record in records.values()]
+def check_patient(current: Record, prior: Record, same_patient: bool) -> None:
+    """Refuse what cannot be two studies of one patient.
+
+    :param same_patient: they are, although the numbers differ.
+    :raises InputError: when both are of one series, or of two patients.
+    """
+    series = [record.result.series for record in (current, prior)]
     uids = [s.get("series_uid") for s in series]
     if uids[0] and uids[0] == uids[1]:
         raise InputError("Both results are of the same series; give the result of an earlier scan as the prior.")
@@ -112,10 +120,23 @@ def _check_patient(records: Mapping[str, Record], same_patient: bool) -> None:
         )
 
 
-def _study(record: Record, folder: Path, image: Path | None, day: date | None, name: str) -> tuple[Study, list[str]]:
-    """A result and its scan as they are compared; and what was left out of it, in sentences."""
-    review = read_review(folder, None, record) or Review.of(record.result.candidates)
-    shown = shown_findings(review.state, record.result.threshold)
+def read_study(
+    record: Record,
+    folder: Path,
+    scan: Volume,
+    day: date | None,
+    name: str,
+    review: Review | None = None,
+    threshold: float | None = None,
+) -> tuple[Study, list[str]]:
+    """A result and its scan as they are compared; and what was left out of it, in sentences.
+
+    :param day: of the examination; None takes what the result says. :param name: 'current' or 'prior', for messages.
+    :param review: None takes the one in the folder. :param threshold: None takes the result's.
+    :raises InputError: when the review cannot be read.
+    """
+    review = review or read_review(folder, None, record) or Review.of(record.result.candidates)
+    shown = shown_findings(review.state, record.result.threshold if threshold is None else threshold)
     findings, warnings = [], []
     for finding in review.state.findings.values():
         if finding.status in ("rejected", "merged"):
@@ -125,8 +146,7 @@ def _study(record: Record, folder: Path, image: Path | None, day: date | None, n
         except InputError as error:
             if shown[finding.id]:
                 warnings.append(f"{finding.id} of the {name} study was left out: {error}")
-    volume = read_scan(record, folder, image, f"--{name}-image")
-    return Study(volume, tuple(findings), day or _day(record)), warnings
+    return Study(scan, tuple(findings), day or _day(record)), warnings
 
 
 def study_finding(finding: Finding, counts: bool) -> StudyFinding:
@@ -143,7 +163,8 @@ def study_finding(finding: Finding, counts: bool) -> StudyFinding:
         solid_callipers_mm=finding.solid_callipers_mm,
         density=finding.density,
     )
-    return StudyFinding(finding.id, finding.contour.center_lps, measured, facts, counts)
+    mask = finding.contour.mask if finding.contour.mask.voxels.any() else None
+    return StudyFinding(finding.id, finding.contour.center_lps, measured, facts, counts, mask)
 
 
 def _day(record: Record) -> date | None:

@@ -23,6 +23,7 @@ from ..evaluation.samples import PatchSource
 from ..evaluation.study import SetResult, Study, evaluate_sets
 from ..io.atomic import output_folder, write_bytes, write_json, write_text
 from ..report.text import spreadsheet_text
+from .marks import result_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +48,7 @@ def write_evaluation(
     """Evaluate data sets and write `index.html`, `evaluation.json`, `metrics.csv`, `missed-nodules.csv` and the
     pictures: the folder appears whole or not at all, and the same input gives the same bytes.
 
-    :param inputs: files that the sets were read from; named on the page with their hashes.
+    :param inputs: files, and folders of results, that the sets were read from; named on the page with their hashes.
     :param source, network, histories: as of `draw_page`. :param remarks: further names and values of the provenance.
     :raises LungNoduleCADError: for everything that is the user's to mend.
     """
@@ -150,14 +151,24 @@ def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
 
 def _provenance(inputs: Iterable[Path]) -> Iterable[tuple[str, str]]:
     for path in inputs:
+        files = result_files(path) if path.is_dir() else [path]
+        name = f"{path.name}, {len(files)} results" if path.is_dir() else path.name
+        yield name, f"SHA-256 {_digest(files)}"
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    yield "Software", f"LungNoduleCAD {__version__}, Python {platform.python_version()}, {libraries}"
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Of the files one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
         try:
-            yield path.name, f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            digest.update(path.read_bytes())
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror}); check the path and its permissions."
             ) from error
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    yield "Software", f"LungNoduleCAD {__version__}, Python {platform.python_version()}, {libraries}"
+    return digest.hexdigest()
 
 
 def _text(estimate: Estimate) -> str:

@@ -21,14 +21,17 @@ SOURCES = (
     f"Significant: {SIGNIFICANT_SHARE:.0%} of the volume (British Thoracic Society, Thorax 70:ii1, 2015), and more "
     "than its repeatability.",
     f"Repeatability: 95 % limits of {REPEATED_SHARE:.0%} between two scans (Marchiano, Radiology 251:919, 2009), "
-    "wider in small nodules and thick slices.",
+    "wider in small nodules, thick slices, ground-glass, and where the two scans could not be measured alike.",
+    "Alike: both scans measured in one region around the nodule by one rule; before_mm and before_mm3 are the prior's "
+    "size by it.",
     f"Lung-RADS v2022: growth is more than {GROWTH_MM} mm of the mean diameter in 12 months.",
     "Doubling time: ln 2 times the interval over the logarithm of the volumes' ratio.",
 )
 SIDE_COLUMNS = ("label", "mean_diameter_mm", "volume_mm3", "density", "side", "zone", "x_lps_mm", "y_lps_mm",
                 "z_lps_mm")  # fmt: skip
 CHANGE_COLUMNS = ("volume_ratio", "ratio_low", "ratio_high", "diameter_mm", "solid_mm", "doubling_days",
-                  "fastest_days", "slowest_days", "significant", "lung_rads_growth")  # fmt: skip
+                  "fastest_days", "slowest_days", "significant", "lung_rads_growth", "before_mm", "before_mm3",
+                  "alike")  # fmt: skip
 COLUMNS = (
     "status", *(f"{study}_{column}" for study in ("current", "prior") for column in SIDE_COLUMNS), *CHANGE_COLUMNS,
     "distance_mm", "local_correlation", "interval_days", "current_series_uid", "prior_series_uid", "note", "warnings",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..report.build import build_report
+from ..report.context import GuidelineContext
 from ..report.dicom_objects import KEYWORDS
 from ..report.export import OF_DICOM, PACKAGES, WITH_PICTURES, Sources, check_formats, render_report, silence
 from ..report.model import Report
@@ -18,6 +19,7 @@ from ..report.record import Record, read_record
 from ..report.suggestions import GUIDELINES
 from ..report.words import headline, review_text
 from ..volume import Volume
+from .report_prior import PriorTask, compared_with_prior, read_prior
 from .result_review import read_review
 from .result_scan import place_of_scan, read_scan
 
@@ -33,7 +35,9 @@ class ReportTask:
     :param result: folder that a detection wrote. :param output: None takes a folder in it.
     :param source: where the scan is now; None takes the place it was read from.
     :param review: a review's file; None takes the one in the result folder, where there is one.
-    :param guidelines: which suggestions to give, of `GUIDELINES`. :param notes: a reader's, for the whole.
+    :param guidelines: which suggestions to give, of `GUIDELINES`; :param context: what they ask of patient and
+        examination.
+    :param notes: a reader's, for the whole. :param prior: an earlier examination to compare with.
     """
 
     result: Path
@@ -45,6 +49,8 @@ class ReportTask:
     threshold: float | None = None
     deidentify: bool = False
     notes: str = ""
+    context: GuidelineContext = field(default_factory=GuidelineContext)
+    prior: PriorTask | None = None
 
     @property
     def folder(self) -> Path:
@@ -93,12 +99,26 @@ def make_report(task: ReportTask) -> ReportOutcome:
         # The scan is decoded outside Python's lock, so that what needs no pictures is made meanwhile.
         scan, images = pool.submit(_scan, task, record), pool.submit(_images, task, record)
         _import_libraries(task.formats)
-        sources = Sources(record.grid, scan.result, images.result(), resampled=_is_resampled(record))
+        review = read_review(task.result, task.review, record)
+        follow_up = None
+        if task.prior is not None:
+            prior = pool.submit(read_prior, task.prior, record)
+            read = scan.result(), prior.result()
+            follow_up = compared_with_prior(task.prior, record, task.result, read[0], review, task.threshold, read[1])
+        sources = Sources(
+            record.grid,
+            scan.result,
+            images.result(),
+            resampled=_is_resampled(record),
+            prior=None if follow_up is None else follow_up.grid,
+        )
         report = build_report(
             record.result,
             record.grid,
-            read_review(task.result, task.review, record),
+            review,
             guidelines=task.guidelines,
+            context=task.context,
+            follow_up=follow_up,
             threshold=task.threshold,
             detected_at=record.detected_at,
             notes=task.notes,
@@ -128,11 +148,11 @@ def _is_resampled(record: Record) -> bool:
 
 
 def _scan(task: ReportTask, record: Record) -> Volume:
-    """The scan the result is of; its grid alone when no picture is asked for.
+    """The scan the result is of; its grid alone when neither picture nor comparison is asked for.
 
     :raises InputError: when it is another one.
     """
-    if not WITH_PICTURES.intersection(task.formats):
+    if task.prior is None and not WITH_PICTURES.intersection(task.formats):
         return record.grid
     return read_scan(record, task.result, task.source)
 

@@ -1,8 +1,9 @@
-"""The surroundings of places in scans, as the classifier gets them, from a folder of scans."""
+"""The surroundings of places in scans, as the classifier gets them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,39 +18,62 @@ from ..preprocess.prepare import prepare_lung
 from ..preprocess.settings import Preprocessing
 from ..volume import Volume
 
+MASKS = "seg-lungs"
+"""How LUNA16's folder of lung masks begins."""
 MARGIN_MM = 4.0
 """Cut around a patch before it is resampled, so that its border is no edge."""
 
 
-class ScanPatches:
-    """A `PatchSource` of the scans in a folder: image files or DICOM folders whose name is the series UID, at any depth
-    (LUNA16's subsets)."""
+@dataclass(frozen=True)
+class ScanPlace:
+    """Where a scan is.
 
-    def __init__(self, folder: Path, settings: Preprocessing) -> None:
-        """:raises InputError: when the folder does not exist."""
-        if not folder.is_dir():
-            raise InputError(f"{folder} does not exist; give the folder that holds the scans.")
-        self._folder, self._settings = folder, settings
-        found = (path for path in sorted(folder.rglob("*")) if path.is_dir() or image_suffix(path))
-        self._paths = {path.name if path.is_dir() else image_stem(path): path for path in found}
+    :param path: image file or DICOM folder. :param series_uid: which of the folder's series; None for the one it holds.
+    """
+
+    path: Path
+    series_uid: str | None = None
+
+
+def scans_in(folder: Path, wanted: Iterable[str]) -> dict[str, ScanPlace]:
+    """Image files and DICOM folders whose name is the series UID, at any depth (LUNA16's subsets; its lung masks, which
+    have the same names, are none).
+
+    :param wanted: series that are asked for.
+    :raises InputError: when the folder does not exist, or holds none of them.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist; give the folder that holds the scans.")
+    found = (path for path in sorted(folder.rglob("*")) if path.is_dir() or image_suffix(path))
+    paths = {
+        path.name if path.is_dir() else image_stem(path): ScanPlace(path)
+        for path in found
+        if not any(part.startswith(MASKS) for part in path.relative_to(folder).parts[:-1])
+    }
+    names = list(dict.fromkeys(wanted))
+    if names and not any(name in paths for name in names):
+        example = f"such as {names[0]}.mhd or a DICOM folder {names[0]}"
+        raise InputError(f"{folder} holds none of the {len(names)} scans, {example}; give another folder.")
+    return paths
+
+
+class ScanPatches:
+    """A `PatchSource` of scans whose places are known by series UID."""
+
+    def __init__(self, places: Mapping[str, ScanPlace], settings: Preprocessing) -> None:
+        self._places, self._settings = places, settings
         self._last: tuple[str, Volume] | None = None
 
-    def check(self, cases: Iterable[str]) -> None:
-        """:raises InputError: when the folder holds none of these scans."""
-        wanted = list(dict.fromkeys(cases))
-        if wanted and not any(case in self._paths for case in wanted):
-            example = f"such as {wanted[0]}.mhd or a DICOM folder {wanted[0]}"
-            raise InputError(f"{self._folder} holds none of the {len(wanted)} scans, {example}; give another folder.")
-
     def __call__(self, case: str, place: Place | None) -> NDArray[np.float32] | None:
-        """The patch around an LPS position; None when the folder lacks the scan or the place lies outside it.
+        """The patch around an LPS position; None when the scan's place is unknown or the position lies outside it.
 
         :raises InputError: when the scan is damaged.
         """
-        if case not in self._paths or place is None:
+        if case not in self._places or place is None:
             return None
         if self._last is None or self._last[0] != case:
-            self._last = case, read_volume(self._paths[case])
+            scan = self._places[case]
+            self._last = case, read_volume(scan.path, series_uid=scan.series_uid)
         volume = self._last[1]
         return patch_at(volume, place, self._settings) if volume.contains(place) else None
 

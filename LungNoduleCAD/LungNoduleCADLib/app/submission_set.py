@@ -13,6 +13,7 @@ from ..evaluation.data_set import DataSet, FalseMark, Nodule, Origin, Place, den
 from ..evaluation.froc import NO_MARK, SubmissionMatch, match_submission
 from ..findings import DensityType
 from ..io.points import PointTable, read_columns, read_points, read_series_list
+from .marks import Marks, read_marks
 
 NOTHING = PointTable(np.zeros(0, dtype=np.str_), np.zeros((0, 3)), np.zeros(0))
 CLASSES = {"true": True, "1": True, "false": False, "0": False}
@@ -25,55 +26,68 @@ class SubmissionFiles:
 
     :param annotations: nodules, with `diameter_mm` and, where known, `density` (a density type) or `texture` (LIDC's 1
         to 5), and `mal_bool` or `malignancy` (LIDC's 1 to 5).
-    :param scans: series UIDs. :param excluded: findings that count neither way.
-    :param submission: marks with `probability` and, where the detector gives it, `malignancy`.
+    :param scans: series UIDs; None for those that the results are of. :param excluded: findings that count neither way.
+    :param submission: marks with `probability` and, where the detector gives it, `malignancy`; or a folder of results.
     :param description: which scans these are and how they were chosen.
     """
 
     submission: Path
     annotations: Path
-    scans: Path
+    scans: Path | None = None
     excluded: Path | None = None
     name: str | None = None
     origin: Origin = "real"
     description: str = ""
 
     @property
-    def tables(self) -> tuple[Path, ...]:
-        """Every file there is."""
+    def sources(self) -> tuple[Path, ...]:
+        """Every file, or folder of results, there is."""
         return tuple(p for p in (self.submission, self.annotations, self.scans, self.excluded) if p is not None)
 
 
-def submission_set(files: SubmissionFiles) -> DataSet:
-    """Read and match a submission by the LUNA16 protocol.
+def submission_set(files: SubmissionFiles, marks: Marks | None = None) -> DataSet:
+    """Match a submission by the LUNA16 protocol.
 
+    :param marks: what `files.submission` holds; None reads it.
     :raises InputError: when a table cannot be read, or no listed scan has a nodule.
     """
+    marks = read_marks(files.submission) if marks is None else marks
     annotations = read_points(files.annotations, "diameter_mm")
     excluded = NOTHING if files.excluded is None else read_points(files.excluded, "diameter_mm")
-    scans = read_series_list(files.scans)
-    marks = read_points(files.submission, "probability")
-    match = match_submission(annotations, excluded, scans, marks)
+    scans = _scans(files, marks)
+    match = match_submission(annotations, excluded, scans, marks.points)
     if not len(match.nodule_row):
-        raise InputError(f"None of the scans in {files.scans} has a nodule in {files.annotations}; check both.")
+        raise InputError(
+            f"None of the scans in {files.scans or files.submission} has a nodule in {files.annotations}; check both."
+        )
+    points = marks.points
     series = [str(annotations.series[row]) for row in match.nodule_row]
-    counted = f"nodules: {len(series)}, scans listed: {len(scans)}, marks in {files.submission.name}: {len(marks)}"
+    counted = f"nodules: {len(series)}, scans listed: {len(scans)}, marks in {files.submission.name}: {len(points)}"
     return DataSet(
         name=files.name or files.submission.stem,
         origin=files.origin,
         description=f"{files.description.rstrip('. ')}; {counted}." if files.description else f"{counted}.",
         outcomes=match.outcomes,
         nodules=_nodules(files, annotations, marks, match),
-        false_marks=tuple(FalseMark(str(marks.series[row]), _place(marks, row)) for row in match.false_mark),
+        false_marks=tuple(FalseMark(str(points.series[row]), _place(points, row)) for row in match.false_mark),
         patient=numbered(series),
     )
 
 
+def _scans(files: SubmissionFiles, marks: Marks) -> list[str]:
+    """The series to evaluate."""
+    if files.scans is not None:
+        return read_series_list(files.scans)
+    if marks.scans is None:
+        raise InputError(f"{files.submission} does not say which scans were searched; list them with --scans.")
+    return list(marks.scans)
+
+
 def _nodules(
-    files: SubmissionFiles, annotations: PointTable, marks: PointTable, match: SubmissionMatch
+    files: SubmissionFiles, annotations: PointTable, marks: Marks, match: SubmissionMatch
 ) -> tuple[Nodule, ...]:
     truth = read_columns(files.annotations, ("density", "texture", "mal_bool", "malignancy"))
-    opinion = read_columns(files.submission, ("malignancy",)).get("malignancy")
+    opinion = marks.malignancy
     nodules = []
     for row, mark in zip(match.nodule_row, match.nodule_mark, strict=True):
         found = mark != NO_MARK
@@ -81,7 +95,7 @@ def _nodules(
         nodules.append(
             Nodule(
                 case=str(annotations.series[row]),
-                place=_place(marks, mark) if found else _place(annotations, row),
+                place=_place(marks.points, mark) if found else _place(annotations, row),
                 diameter_mm=diameter if diameter > 0 else None,
                 density=_density({name: cells[row] for name, cells in truth.items()}, files.annotations),
                 malignant=_malignant({name: cells[row] for name, cells in truth.items()}, files.annotations),

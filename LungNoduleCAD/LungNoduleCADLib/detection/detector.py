@@ -27,6 +27,7 @@ from ..volume import Volume
 from .control import RunControl
 from .devices import choose_device, describe_device, precision, with_memory_fallback
 from .group import GroupingSettings, Proposal, group, lies_in_lung
+from .malignancy import estimator_of
 from .masks import mask_on_volume
 from .propose import heat_map, reach_of
 from .score import classify
@@ -89,6 +90,14 @@ class Measurer(Protocol):
     """The final voxels of a candidate and what they measure."""
 
     def __call__(self, volume: Volume, mask: VoxelMask, lungs: Lungs | None) -> tuple[VoxelMask, Measurements]: ...
+
+
+class MalignancyEstimator(Protocol):
+    """Probability of malignancy of a measured candidate, from what the scorer says of it."""
+
+    def __call__(
+        self, volume: Volume, mask: VoxelMask, measurements: Measurements, network_probability: float
+    ) -> float: ...
 
 
 class _NetworkPart:
@@ -200,10 +209,13 @@ class Detector:
         lung_segmenter: LungSegmenter = segment_lungs,
         grouper: Grouper | None = None,
         measurer: Measurer = refine_and_measure,
+        malignancy: MalignancyEstimator | None = None,
     ) -> None:
         self.settings = settings or DetectorSettings()
         self.device, self.cards = device, cards
         self._proposer, self._scorer, self._measurer, self._lung_segmenter = proposer, scorer, measurer, lung_segmenter
+        card = cards.get("classification")
+        self._malignancy = malignancy or estimator_of(None if card is None else card.malignancy)
         self._grouper = grouper or (lambda heat, spacing_mm: group(heat, spacing_mm, self.settings.grouping))
         alike = {replace(card.preprocessing, slices=None, patch_size=None) for card in cards.values()}
         if len(alike) > 1:
@@ -326,7 +338,8 @@ class Detector:
                 len(candidates) + 1, (x, y, z), float(scores[n, 0]), float(scores[n, 1]), mask, measurements
             )
             if not any(_same_nodule(candidate, better) for better in candidates):
-                candidates.append(candidate)
+                malignancy = self._malignancy(volume, mask, measurements, float(scores[n, 1]))
+                candidates.append(replace(candidate, malignancy=malignancy))
         return tuple(candidates)
 
     def _series(self, volume: Volume) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Growth: the findings of a study matched with those of a prior, and what became of each."""
 
 from .change import Change
-from .compare import compare_studies
+from .compare import compare_studies, followed
 from .lung_rads import lung_rads_prior
 from .study import GrowthFinding, GrowthStatus, Study, StudyComparison, StudyFinding
 
@@ -13,5 +13,6 @@ __all__ = [
     "StudyComparison",
     "StudyFinding",
     "compare_studies",
+    "followed",
     "lung_rads_prior",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..findings import DensityType
 from ..rules import NoduleFacts
 from ..rules.facts import tenths
 from ..rules.lung_rads_table import GROWTH_MM, YEAR_DAYS
+from .pair import AlikeMeasured
 
 Trend = Literal["stable", "growing", "shrinking"]
 
@@ -18,9 +20,15 @@ SIGNIFICANT_SHARE = 0.25
 REPEATED_SHARE = 0.27
 """95 % limits of the difference between two scans' volumes of one unchanged solid nodule in a screening trial
 (Marchiano et al., Radiology 251:919, 2009; 233 nodules, 1 mm slices)."""
-SMALL_SPREAD = 0.5
+SMALL_SPREAD, SMALL_SPREAD_ALIKE = 0.5, 0.2
 """Standard deviation of the logarithm of a volume, times diameter over slice thickness (at least 1 mm): what blur and
-partial volume add in small nodules and thick slices. A cautious choice, not a fit (docs/growth.md)."""
+partial volume add in small nodules and thick slices; the second where both scans were measured alike. Cautious
+choices, no fits (docs/growth.md)."""
+GROUND_GLASS_FACTOR = 1.5
+"""How much worse the volumes of ground-glass nodules repeat: in docs/growth.md about twice as ill as solid ones', whose
+published limits are far wider than those found there."""
+SAME_DENSITY_HU = 100.0
+"""A nodule whose densest place differs by less is of the same type, whatever each scan alone made of it."""
 NORMAL_95 = 1.96
 LONGEST_DAYS = 1e5
 
@@ -30,12 +38,15 @@ class Change:
     """From the prior to the current scan.
 
     :param volume_ratio: volume now over volume then; `ratio_low` and `ratio_high` are its 95 % limits.
+    :param before_mm, before_mm3: mean diameter and volume then; as the scan of now would have measured them where both
+        were measured alike.
     :param diameter_mm: mean diameter now less then; :param solid_mm: of the solid part, where both were measured.
     :param doubling_days: volume doubling time, negative for halving; None without dates or when there is no change.
     :param fastest_days, slowest_days: its 95 % limits towards growth; None where that limit is no growth at all.
     :param significant: the volume changed by at least 25 %, and by more than its repeatability.
     :param lung_rads_growth: the mean diameter, that of the solid part in a part-solid nodule, grew by more than 1.5 mm
         in 12 months; None without dates.
+    :param alike: both scans were measured in one region by one rule; else each by its own outline.
     """
 
     volume_ratio: float
@@ -48,6 +59,9 @@ class Change:
     slowest_days: float | None
     significant: bool
     lung_rads_growth: bool | None
+    before_mm: float
+    before_mm3: float
+    alike: bool
 
     @property
     def trend(self) -> Trend:
@@ -57,29 +71,34 @@ class Change:
         return "shrinking" if self.significant else "stable"
 
 
-def volume_spread(diameter_mm: float, slice_mm: float) -> float:
+def volume_spread(diameter_mm: float, slice_mm: float, small: float = SMALL_SPREAD) -> float:
     """Standard deviation of the logarithm of a measured volume: the published one, or the larger one that the nodule's
     size and the slice's thickness make.
 
-    :param slice_mm: the larger of the slices' distance and thickness.
+    :param slice_mm: the larger of the slices' distance and thickness. :param small: of `SMALL_SPREAD`.
     """
     published = math.log1p(REPEATED_SHARE) / NORMAL_95 / math.sqrt(2)
-    return max(published, SMALL_SPREAD * max(slice_mm, 1.0) / max(diameter_mm, 1.0))
+    return max(published, small * max(slice_mm, 1.0) / max(diameter_mm, 1.0))
 
 
 def change_between(
-    now: tuple[NoduleFacts, float, float], before: tuple[NoduleFacts, float, float], interval_days: int | None
+    now: tuple[NoduleFacts, float, float],
+    before: tuple[NoduleFacts, float, float],
+    interval_days: int | None,
+    alike: AlikeMeasured | None = None,
 ) -> Change:
     """The change of one nodule.
 
     :param now, before: its facts, its measured volume (mm3, above 0), and the thickness of the slices.
     :param interval_days: between the two; None when it is unknown.
+    :param alike: the ratio of its volumes by one measurement of both; None takes the two that were measured apart.
     """
     (facts, volume, slice_mm), (former, volume_then, slice_then_mm) = now, before
-    spread = math.hypot(
-        volume_spread(_sphere_mm(volume), slice_mm), volume_spread(_sphere_mm(volume_then), slice_then_mm)
-    )
-    growth, margin = math.log(volume / volume_then), NORMAL_95 * spread
+    if alike is not None:
+        volume_then = volume / alike.volume_ratio
+        former = measured_as_now(facts, former, alike)
+    growth = math.log(volume / volume_then)
+    margin = NORMAL_95 * _spread((volume, slice_mm), (volume_then, slice_then_mm), facts.density, alike)
     ratio = math.exp(growth)
     significant = abs(ratio - 1) >= SIGNIFICANT_SHARE and abs(growth) > margin
     solid = None
@@ -98,7 +117,44 @@ def change_between(
         slowest_days=_doubling_days(growth - margin, interval_days, only_growth=True),
         significant=significant,
         lung_rads_growth=None if interval_days is None else _grew_by_lung_rads(deciding, interval_days),
+        before_mm=former.mean_diameter_mm,
+        before_mm3=volume_then,
+        alike=alike is not None,
     )
+
+
+def measured_as_now(facts: NoduleFacts, former: NoduleFacts, alike: AlikeMeasured) -> NoduleFacts:
+    """The nodule of the prior as it would have been measured now: its size by the ratio of the volumes, and its type
+    today's where it is as dense as it was. A reader's callipers in either stand as they are."""
+    if facts.note or former.note:
+        return former
+    shrunk = alike.volume_ratio ** (-1 / 3)
+    diameter = max(tenths(facts.mean_diameter_mm * shrunk) / 10, 0.1)
+    like = former
+    if former.density != facts.density and abs(alike.density_hu) < SAME_DENSITY_HU:
+        solid = facts.solid_diameter_mm
+        like = replace(facts, solid_diameter_mm=None if solid is None else solid * shrunk)
+    solid = like.solid_diameter_mm
+    if solid is not None and like.density != "part-solid":
+        solid = diameter if solid > 0 else 0.0
+    volume = None if facts.volume_mm3 is None else facts.volume_mm3 / alike.volume_ratio
+    solid_volume = like.solid_volume_mm3
+    return replace(
+        like,
+        mean_diameter_mm=diameter,
+        solid_diameter_mm=None if solid is None else min(solid, diameter),
+        volume_mm3=volume,
+        solid_volume_mm3=None if volume is None or solid_volume is None else min(solid_volume, volume),
+    )
+
+
+def _spread(
+    now: tuple[float, float], before: tuple[float, float], density: DensityType, alike: AlikeMeasured | None
+) -> float:
+    """Standard deviation of the logarithm of the ratio of two volumes, each with its slice thickness."""
+    small = SMALL_SPREAD if alike is None else SMALL_SPREAD_ALIKE
+    spread = math.hypot(*(volume_spread(_sphere_mm(volume), slice_mm, small) for volume, slice_mm in (now, before)))
+    return spread * (GROUND_GLASS_FACTOR if density == "ground-glass" else 1.0)
 
 
 def _doubling_days(growth: float, interval_days: int | None, only_growth: bool = False) -> float | None:

@@ -11,9 +11,11 @@ from ..errors import InputError
 from ..io.quality import slice_thickness_mm
 from ..preprocess.lung_mask import segment_lungs
 from ..volume import Volume
-from .change import Change, change_between
+from .change import SAME_DENSITY_HU, Change, change_between
 from .local import LocalFit, refined_place
 from .matching import Place, nearest_pairs
+from .nearby import Turn
+from .pair import measured_alike
 from .picture import LungPicture
 from .registration import Alignment, align
 from .study import GrowthFinding, GrowthStatus, Study, StudyComparison, StudyFinding
@@ -51,7 +53,7 @@ def compare_studies(current: Study, prior: Study, progress: Callable[[float], No
     }
     faint = _faint_pairs(current, prior, backwards)
     found = [
-        _matched(current, n, prior, pairs[n], fit, interval)
+        followed(current, current.findings[n], prior, prior.findings[pairs[n]], alignment, fit, interval)
         if n in pairs
         else _only_current(current.findings[n], prior.volume, fit)
         for n, fit in fits.items()
@@ -59,7 +61,8 @@ def compare_studies(current: Study, prior: Study, progress: Callable[[float], No
     for n, fit in backwards.items():
         if n in faint:
             there = LocalFit(_triple(alignment.to_prior(current.findings[faint[n]].center_lps)), fit.correlation)
-            found.append(_matched(current, faint[n], prior, n, there, interval))
+            here = current.findings[faint[n]]
+            found.append(followed(current, here, prior, prior.findings[n], alignment, there, interval))
         else:
             found.append(_only_prior(prior.findings[n], current.volume, fit))
     report(1.0)
@@ -102,14 +105,28 @@ def _place(finding: StudyFinding, point_lps: tuple[float, float, float] | None =
     return Place(point_lps or finding.center_lps, finding.measured.diameter_mm, finding.measured.side)
 
 
-def _matched(
-    current: Study, number: int, prior: Study, other: int, fit: LocalFit, interval_days: int | None
+def followed(
+    current: Study,
+    now: StudyFinding,
+    prior: Study,
+    before: StudyFinding,
+    alignment: Alignment,
+    fit: LocalFit,
+    interval_days: int | None,
 ) -> GrowthFinding:
-    now, before = current.findings[number], prior.findings[other]
+    """What became of a nodule that is in both.
+
+    :param fit: where it was found again in the prior.
+    """
+    alike = None
+    if now.mask is not None and before.mask is not None:
+        rough = Turn.of(alignment, now.center_lps, fit.point_lps)
+        alike = measured_alike(current.volume, now.mask, prior.volume, before.mask, rough)
     change: Change = change_between(
         (now.facts, now.measured.volume_mm3, slice_thickness_mm(current.volume)),
         (before.facts, before.measured.volume_mm3, slice_thickness_mm(prior.volume)),
         interval_days,
+        alike,
     )
     notes = []
     if not now.counts:
@@ -117,9 +134,13 @@ def _matched(
     if not before.counts:
         notes.append("It scored below the threshold in the prior.")
     if now.facts.density != before.facts.density:
-        notes.append(f"Its type was {before.facts.density} and is {now.facts.density}.")
+        same = alike is not None and abs(alike.density_hu) < SAME_DENSITY_HU
+        but = ", though it is as dense as it was: taken as the same" if same else ""
+        notes.append(f"Its type was {before.facts.density} and is {now.facts.density}{but}.")
     distance = float(np.linalg.norm(np.subtract(fit.point_lps, before.center_lps)))
-    return GrowthFinding(change.trend, now, before, fit.point_lps, distance, fit.correlation, change, " ".join(notes))
+    return GrowthFinding(
+        change.trend, now, before, fit.point_lps, distance, fit.correlation, change, " ".join(notes), alike
+    )
 
 
 def _only_current(finding: StudyFinding, prior: Volume, fit: LocalFit) -> GrowthFinding:

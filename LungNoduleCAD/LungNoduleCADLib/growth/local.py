@@ -15,6 +15,7 @@ from scipy import ndimage, signal
 from ..volume import Volume
 from .picture import HIGHEST_HU, LOWEST_HU
 from .registration import Alignment
+from .sampling import sampled
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -52,7 +53,7 @@ def refined_place(
     """
     point = np.asarray(point_lps, dtype=np.float64)
     away = _cube(RADIUS_MM)
-    weight = _sampled(current.with_voxels(lungs), point + away, order=0) > 0
+    weight = sampled(current.with_voxels(lungs), point + away, order=0) > 0
     weight &= (away**2).sum(axis=-1) <= RADIUS_MM**2
     rough = _triple(alignment.to_prior(point))
     if weight.sum() < FEWEST_VOXELS:
@@ -77,21 +78,8 @@ def _cube(reach_mm: float) -> Floats:
 
 
 def _neighbourhood(volume: Volume, points_lps: Floats) -> Singles:
-    hu = np.clip(_sampled(volume, points_lps, order=1), LOWEST_HU, HIGHEST_HU)
+    hu = np.clip(sampled(volume, points_lps, order=1), LOWEST_HU, HIGHEST_HU)
     return np.asarray(ndimage.gaussian_filter(hu, SMOOTHING_MM / STEP_MM), dtype=np.float32)
-
-
-def _sampled(volume: Volume, points_lps: Floats, order: int) -> Singles:
-    """Values at points, from the part of the volume around them; its edge goes on beyond it."""
-    index = volume.lps_to_index(points_lps)
-    flat = index.reshape(-1, 3)
-    last = np.array(volume.shape) - 1
-    low = np.clip(np.floor(flat.min(axis=0)).astype(int), 0, last)
-    high = np.clip(np.ceil(flat.max(axis=0)).astype(int), 0, last) + 1
-    part = volume.voxels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.float32)
-    return np.asarray(
-        ndimage.map_coordinates(part, np.moveaxis(index - low, -1, 0), order=order, mode="nearest"), dtype=np.float32
-    )
 
 
 def _correlation(here: Singles, there: Singles, weight: Singles) -> Singles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..rules import Prior
+from .change import measured_as_now
 from .study import StudyComparison
 
 
@@ -17,5 +18,8 @@ def lung_rads_prior(comparison: StudyComparison, label: str, category: str | Non
     if found is None or not comparison.interval_days:
         return None
     if found.prior is not None:
-        return Prior(comparison.interval_days, found.prior.facts, category)
+        then = found.prior.facts
+        if found.current is not None and found.alike is not None:
+            then = measured_as_now(found.current.facts, then, found.alike)
+        return Prior(comparison.interval_days, then, category)
     return Prior(comparison.interval_days) if found.status == "new" and not found.note else None

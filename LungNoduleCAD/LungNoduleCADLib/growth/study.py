@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings import Measurements
+from ..findings import Measurements, VoxelMask
 from ..rules import NoduleFacts
 from ..volume import Volume
 from .change import Change, Trend
+from .pair import AlikeMeasured
 from .registration import Alignment
 
 GrowthStatus = Literal["new", "gone", "resolved", "not covered"] | Trend
@@ -33,6 +34,7 @@ class StudyFinding:
 
     :param label: its name there, 'N1'. :param facts: what counts of it, a reader's callipers and type included.
     :param counts: it is one of the study's findings; others, of lower score, are only looked at to find these again.
+    :param mask: its outline on the volume's grid; without one the pair's two volumes are compared as they are.
     """
 
     label: str
@@ -40,6 +42,7 @@ class StudyFinding:
     measured: Measurements
     facts: NoduleFacts
     counts: bool = True
+    mask: VoxelMask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class GrowthFinding:
     correlation: float | None = None
     change: Change | None = None
     note: str = ""
+    alike: AlikeMeasured | None = None
 
 
 @dataclass(frozen=True, eq=False)

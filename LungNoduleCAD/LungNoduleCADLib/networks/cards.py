@@ -22,6 +22,9 @@ card with an entry this version does not know is refused, never ignored. Schema 
 | default_threshold | 0 to 1, on the calibrated score |
 | calibration | {"method": "none"} or {"method": "platt", "slope", "intercept", and optionally "peak_slope",
   "side_slope"} |
+| malignancy | optional, classification only: {"method": "logistic", "features": number of their definition, "terms":
+  [{"feature", "knot": number or null, "mean", "scale", "weight"}], "intercept"}; without it the network's own output
+  is the estimate |
 | weights | {"file": name beside the card, "sha256": of that file} |
 """
 
@@ -39,6 +42,7 @@ import pywt
 from ..errors import ModelError
 from ..preprocess.settings import Preprocessing, Resampling, Wavelet
 from . import card_fields as read
+from .malignancy import MalignancyModel
 from .registry import ARCHITECTURES, Task, build_config
 
 SCHEMA = 1
@@ -117,6 +121,7 @@ class ModelCard:
     research_use: str
     weights_file: str
     sha256: str
+    malignancy: MalignancyModel | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> ModelCard:
@@ -128,7 +133,7 @@ class ModelCard:
             raise read.CardError(f"has schema {value.get('schema')!r}, not {SCHEMA}")
         card = read.entries(
             value, "the card", "schema name version task architecture preprocessing data metrics operating_table "
-            "default_threshold calibration license research_use weights",
+            "default_threshold calibration license research_use weights", optional="malignancy",
         )  # fmt: skip
         task = read.choice(card["task"], "task", ("segmentation", "classification"))
         name, config = _architecture(card["architecture"], task)
@@ -136,6 +141,8 @@ class ModelCard:
         expected = config.in_channels if task == "segmentation" else config.patch_size
         if expected not in (preprocessing.slices, preprocessing.patch_size):
             raise read.CardError(f"prepares an input of another size than the {expected} its network takes")
+        if "malignancy" in card and task != "classification":
+            raise read.CardError(f"has an entry 'malignancy', which a card for {task} has not")
         weights = read.entries(card["weights"], "weights", "file sha256")
         return cls(
             name=read.text(card["name"], "name"),
@@ -153,6 +160,7 @@ class ModelCard:
             research_use=read.text(card["research_use"], "research_use"),
             weights_file=read.file_name(weights["file"], "weights.file"),
             sha256=read.sha256(weights["sha256"], "weights.sha256"),
+            malignancy=MalignancyModel.from_json(card["malignancy"]) if "malignancy" in card else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -173,6 +181,7 @@ class ModelCard:
             "operating_table": [asdict(point) for point in self.operating_table],
             "default_threshold": self.default_threshold,
             "calibration": calibration,
+            **({} if self.malignancy is None else {"malignancy": self.malignancy.to_json()}),
             "license": self.license,
             "research_use": self.research_use,
             "weights": {"file": self.weights_file, "sha256": self.sha256},

@@ -12,6 +12,7 @@ from ..findings import DetectionResult
 from ..review import Finding, Review, TrailEntry, review_counts, shown_findings
 from ..volume import Volume
 from .context import GuidelineContext
+from .follow_up import FollowUp
 from .items import slice_number, slice_uid
 from .model import (
     TAKEN_BACK,
@@ -41,6 +42,7 @@ def build_report(
     *,
     guidelines: Sequence[str] = (),
     context: GuidelineContext | None = None,
+    follow_up: FollowUp | None = None,
     threshold: float | None = None,
     detected_at: datetime | None = None,
     created: datetime | None = None,
@@ -52,6 +54,7 @@ def build_report(
     :param review: of this result; None when nobody has reviewed it.
     :param guidelines: which suggestions to give, of `suggestions.GUIDELINES`.
     :param context: what a reader stated of patient and examination; None when nothing.
+    :param follow_up: the comparison with a prior; None at a first examination.
     :param threshold: None takes the result's.
     :param created: None takes now.
     """
@@ -63,7 +66,8 @@ def build_report(
     reported = [f for f in state.findings.values() if shown[f.id]]
     rejected = [f for f in state.findings.values() if f.status == "rejected" and not state.hides_detector]
     stated = (context or GuidelineContext()).made_plain()
-    suggestions = suggest(reported, stated.with_age(_age_years(_text(result.series, "patient_age"))), guidelines)
+    suggestions = suggest(reported, stated.with_age(patient_age_years(result.series)), guidelines, follow_up)
+    compared = () if follow_up is None else follow_up.comparison.warnings
     return Report(
         created=created or datetime.now(timezone.utc),
         patient=_patient(result.series),
@@ -72,15 +76,21 @@ def build_report(
         method=_method(result, limit, detected_at),
         review=_progress(review, limit),
         findings=tuple(
-            replace(_finding(finding, grid, series), recommendations=own)
+            replace(
+                _finding(finding, grid, series),
+                recommendations=own,
+                growth=None if follow_up is None else follow_up.of(finding.id),
+            )
             for finding, own in zip(reported, suggestions.own, strict=True)
         ),
         rejected=tuple(_finding(f, grid, series) for f in rejected),
         below_threshold=sum(f.status == "pending" and not shown[f.id] for f in state.findings.values()),
         recommendations=suggestions.exam,
         context=stated,
+        prior=None if follow_up is None else follow_up.study,
+        gone=() if follow_up is None else follow_up.gone,
         audit=(_detected(result, detected_at), *map(_event, review.trail())),
-        warnings=tuple(plain_text(warning) for warning in (*result.warnings, *suggestions.warnings)),
+        warnings=tuple(plain_text(warning) for warning in (*result.warnings, *compared, *suggestions.warnings)),
         notes=plain_text(notes, lines=True),
     )
 
@@ -89,6 +99,11 @@ def tracking_uid(series_uid: str, label: str) -> str:
     """The finding's UID: the same in every export of one series. (A UUID's form of a DICOM UID: 2.25 and a number.)"""
     digest = hashlib.sha256(f"LungNoduleCAD finding\0{series_uid}\0{label}".encode("utf-8", "replace")).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def patient_age_years(series: Mapping[str, Any]) -> float | None:
+    """The patient's age as the images state it; None where they do not."""
+    return _age_years(_text(series, "patient_age"))
 
 
 def _finding(finding: Finding, grid: Volume, series: SeriesData) -> ReportFinding:
@@ -108,6 +123,7 @@ def _finding(finding: Finding, grid: Volume, series: SeriesData) -> ReportFindin
         tracking_uid=tracking_uid(series.uid, finding.id),
         callipers_mm=finding.callipers_mm,
         solid_callipers_mm=finding.solid_callipers_mm,
+        callipers_lps=finding.callipers_lps,
         reader=plain_text(finding.reader),
         reviewed_at=finding.decided_at,
         reason=plain_text(reason),

@@ -39,6 +39,20 @@ class GuidelineContext:
         return replace(self, patient=replace(self.patient, age_years=age_years))
 
     @property
+    def stated(self) -> str:
+        """What was stated, in words; empty for nothing."""
+        patient, exam = self.patient, self.exam
+        parts = ["screening CT"] if patient.screening else []
+        parts += [] if patient.age_years is None else [f"{patient.age_years:g} years old"]
+        answers = (("known cancer", patient.known_cancer), ("immunosuppressed", patient.immunosuppressed))
+        parts += [f"{what}: {'yes' if answer else 'no'}" for what, answer in answers if answer is not None]
+        parts += [] if patient.high_risk is None else [f"{'high' if patient.high_risk else 'low'} risk"]
+        parts += ["prior examinations awaited"] if exam.awaiting_prior else []
+        told = (("not evaluable", exam.not_evaluable), ("suspected infection", exam.suspected_infection))
+        parts += [f"{what}: {text}" for what, text in told if text]
+        return ", ".join([*parts, *(f"significant: {text}" for text in exam.significant)])
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The reader's free texts, which the suggestions for the examination quote."""
         exam = self.exam

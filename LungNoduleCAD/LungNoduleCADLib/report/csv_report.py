@@ -7,31 +7,44 @@ import io
 import math
 from typing import Any
 
+from .follow_up import Growth, PriorStudy
 from .model import NOTICE, AuditEvent, Report, ReportFinding
 from .quantities import QUANTITIES
 from .text import spreadsheet_text, time_text
 
 PLACE_COLUMNS = ("finding", "status", "density", "side", "zone", "juxtapleural", "juxtavascular", "slice_number",
                  "sop_instance_uid", "x_lps_mm", "y_lps_mm", "z_lps_mm")  # fmt: skip
+GROWTH_COLUMNS = (
+    "growth", "prior_finding", "prior_mean_diameter_mm", "prior_volume_mm3", "prior_alike_diameter_mm",
+    "prior_alike_volume_mm3", "diameter_change_mm", "solid_change_mm", "volume_ratio", "volume_ratio_low",
+    "volume_ratio_high", "doubling_days", "doubling_days_fastest", "doubling_days_slowest", "lung_rads_growth",
+    "growth_note", "prior_date", "interval_days", "prior_series_uid",
+)  # fmt: skip
 CONTEXT_COLUMNS = (
     "recommendations", "reader", "reviewed_at", "reason", "comment", "history", "review", "patient_name", "patient_id",
     "patient_birth_date", "patient_sex", "patient_age", "study_date", "accession_number", "study_uid", "series_uid",
     "software_version", "models", "weights_sha256", "threshold", "detected_at", "report_created", "warnings", "notes",
     "notice",
 )  # fmt: skip
-COLUMNS = (*PLACE_COLUMNS, *(quantity.key for quantity in QUANTITIES), *CONTEXT_COLUMNS)
+COLUMNS = (*PLACE_COLUMNS, *(quantity.key for quantity in QUANTITIES), *GROWTH_COLUMNS,
+           *CONTEXT_COLUMNS)  # fmt: skip
 NO_FINDINGS = "no findings"
+ONLY_PRIOR = "prior only"
+"""What a row says that is of no finding of this examination."""
 
 
 def render_csv(report: Report) -> str:
-    """All findings, rejected ones last; one row with the status 'no findings' when there is none. UTF-8 with a mark at
-    its beginning, without which Excel takes it for another encoding. No cell is run as a formula."""
+    """All findings, then what only the prior has, rejected ones last; one row with the status 'no findings' when there
+    is none. UTF-8 with a mark at its beginning, without which Excel takes it for another encoding. No cell is run as a
+    formula."""
     text = io.StringIO()
     text.write("\ufeff")
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
     context = _context(report)
-    rows = [{**context, **_row(finding, report)} for finding in (*report.findings, *report.rejected)]
+    rows = [{**context, **_row(finding, report)} for finding in report.findings]
+    rows += [{**context, **_growth(gone), "finding": "", "status": ONLY_PRIOR} for gone in report.gone]
+    rows += [{**context, **_row(finding, report)} for finding in report.rejected]
     for row in rows or [{**context, "status": NO_FINDINGS, "history": _history(report.audit, "")}]:
         table.writerow([_cell(row.get(column)) for column in COLUMNS])
     return text.getvalue()
@@ -53,6 +66,7 @@ def _row(finding: ReportFinding, report: Report) -> dict[str, Any]:
         "y_lps_mm": y,
         "z_lps_mm": z,
         **{quantity.key: quantity.of(finding) for quantity in QUANTITIES},
+        **({} if finding.growth is None else _growth(finding.growth)),
         "recommendations": "; ".join(str(advice) for advice in finding.recommendations),
         "reader": finding.reader,
         "reviewed_at": time_text(finding.reviewed_at),
@@ -62,9 +76,35 @@ def _row(finding: ReportFinding, report: Report) -> dict[str, Any]:
     }
 
 
+def _growth(growth: Growth) -> dict[str, Any]:
+    change, prior = growth.change, growth.prior
+    row: dict[str, Any] = {"growth": growth.status, "growth_note": growth.note}
+    if prior is not None:
+        row |= {"prior_finding": prior.label, "prior_mean_diameter_mm": prior.mean_diameter_mm,
+                "prior_volume_mm3": prior.volume_mm3}  # fmt: skip
+    if change is not None:
+        row |= {
+            "prior_alike_diameter_mm": change.before_mm,
+            "prior_alike_volume_mm3": change.before_mm3,
+            "diameter_change_mm": change.diameter_mm,
+            "solid_change_mm": change.solid_mm,
+            "volume_ratio": change.volume_ratio,
+            "volume_ratio_low": change.ratio_low,
+            "volume_ratio_high": change.ratio_high,
+            "doubling_days": change.doubling_days,
+            "doubling_days_fastest": change.fastest_days,
+            "doubling_days_slowest": change.slowest_days,
+            "lung_rads_growth": change.lung_rads_growth,
+        }
+    return row
+
+
 def _context(report: Report) -> dict[str, Any]:
-    method = report.method
+    method, prior = report.method, report.prior or PriorStudy()
     return {
+        "prior_date": prior.date,
+        "interval_days": prior.interval_days,
+        "prior_series_uid": prior.series_uid,
         "review": report.review.state,
         "patient_name": report.patient.name,
         "patient_id": report.patient.id,

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..rules import Override, Recommendation, ScreeningExam
+from .follow_up import Growth, PriorStudy
 from .model import TAKEN_BACK, AuditEvent, PatientData, Report, ReportFinding, StudyData
 
 REMOVED = "[removed]"
@@ -68,6 +69,8 @@ def deidentified(report: Report, uids: UidMap) -> Report:
         findings=tuple(_finding(finding, uids, readers) for finding in report.findings),
         rejected=tuple(_finding(finding, uids, readers) for finding in report.rejected),
         recommendations=_exam(report),
+        prior=None if report.prior is None else _prior(report.prior, uids),
+        gone=tuple(_growth(growth, uids) for growth in report.gone),
         context=replace(report.context, exam=_without_words(report.context.exam)),
         audit=tuple(_event(event, readers) for event in report.audit),
         warnings=tuple(REMOVED if known.search(warning) else warning for warning in report.warnings),
@@ -108,7 +111,26 @@ def _finding(finding: ReportFinding, uids: UidMap, readers: _Readers) -> ReportF
         reason=finding.reason.partition(":")[0],
         comment=REMOVED if finding.comment else "",
         recommendations=tuple(_recommendation(advice, readers) for advice in finding.recommendations),
+        growth=None if finding.growth is None else _growth(finding.growth, uids),
     )
+
+
+def _prior(prior: PriorStudy, uids: UidMap) -> PriorStudy:
+    """The interval stays, for without it a change means nothing; a day that nobody knows is not told by it."""
+    return replace(
+        prior,
+        date="",
+        study_uid=uids[prior.study_uid],
+        series_uid=uids[prior.series_uid],
+        series_description="",
+        source="",
+    )
+
+
+def _growth(growth: Growth, uids: UidMap) -> Growth:
+    if growth.prior is None:
+        return growth
+    return replace(growth, prior=replace(growth.prior, sop_instance_uid=uids[growth.prior.sop_instance_uid]))
 
 
 def _recommendation(advice: Recommendation, readers: _Readers) -> Recommendation:
@@ -166,4 +188,6 @@ def _identities(report: Report) -> re.Pattern[str]:
     study, series = report.study, report.series
     texts = [*asdict(report.patient).values(), *asdict(study).values(), *series.sop_instance_uids]
     texts += [series.uid, series.description, series.frame_of_reference_uid, series.source, Path(series.source).name]
+    if (prior := report.prior) is not None:
+        texts += [prior.date, prior.study_uid, prior.series_uid, prior.series_description, prior.source]
     return re.compile("|".join(rf"(?<!\w){re.escape(text)}(?!\w)" for text in texts if text) or r"(?!)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import words
+from . import growth_words, words
 from .dicom_codes import (
     ABNORMAL_STRUCTURE,
     ABSENT,
@@ -23,6 +23,7 @@ from .dicom_codes import (
     coded,
     private,
 )
+from .dicom_growth import SIZE_SINCE_PRIOR, changes_since_prior, size_since_prior
 from .dicom_objects import (
     DEVICE_UID,
     MANUFACTURER,
@@ -150,6 +151,10 @@ def _group(
                 derivation=None if quantity.derivation is None else coded(quantity.derivation),
             )
             for quantity, value in measured_quantities(finding)
+        ]
+        + [
+            Measurement(name=coded(name), value=value, unit=coded(unit))
+            for name, value, unit in changes_since_prior(finding)
         ],
         "qualitative_evaluations": list(_evaluations(finding)),
     }
@@ -194,6 +199,8 @@ def _evaluations(finding: ReportFinding) -> Iterator[Any]:
     yield QualitativeEvaluation(coded(NODULE_TYPE), coded(NODULE_TYPES[finding.density]))
     status = private(finding.status.upper(), words.STATUS_WORDS[finding.status])
     yield QualitativeEvaluation(coded(REVIEW_STATUS), coded(status))
+    if (since := size_since_prior(finding)) is not None:
+        yield QualitativeEvaluation(coded(SIZE_SINCE_PRIOR), coded(since))
 
 
 def _nothing_found(report: Report, images: Sequence[Dataset]) -> Any:
@@ -218,6 +225,8 @@ def _finding_texts(finding: ReportFinding, report: Report) -> Iterator[Any]:
     for name, value in (("Reason", finding.reason), ("Comment", finding.comment)):
         if value:
             yield _text(COMMENT, f"{name}: {value}")
+    for name, value in growth_words.growth_pairs(finding):
+        yield _text(COMMENT, f"{name}: {value}")
     for advice in finding.recommendations:
         yield _text(RECOMMENDATION, _advice_text(advice))
 
@@ -227,6 +236,8 @@ def _texts(report: Report) -> Iterator[Any]:
     yield _text(COMMENT, words.DISCLAIMER)
     yield _text(COMMENT, f"{words.headline(report)}. {words.summary(report)} {words.left_out(report)}".strip())
     yield _text(COMMENT, f"{words.review_text(report)}.")
+    for line in growth_words.growth_lines(report):
+        yield _text(COMMENT, line)
     for advice in report.recommendations:
         yield _text(RECOMMENDATION, _advice_text(advice))
     for warning in report.warnings:

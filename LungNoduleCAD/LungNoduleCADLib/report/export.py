@@ -35,12 +35,14 @@ class Sources:
     :param scan: gives the scan, HU, for pictures. It is asked for last, so that it may still be on its way.
     :param images: headers of the DICOM slices, one per k; for SR and SEG.
     :param resampled: the volume's slices were shifted against the images' (tilted gantry).
+    :param prior: the earlier scan that the report compares with, HU, for pictures of it.
     """
 
     grid: Volume
     scan: Callable[[], Volume]
     images: Sequence[Dataset] = ()
     resampled: bool = False
+    prior: Volume | None = None
 
 
 def check_formats(formats: Sequence[str], series_format: str) -> None:
@@ -87,7 +89,7 @@ def render_report(report: Report, formats: Sequence[str], sources: Sources, *, d
 
         files["report.json"] = json_text(report_as_json(report)).encode("utf-8")
     if WITH_PICTURES.intersection(formats):
-        files |= _with_pictures(report, formats, Pictures(report, sources.scan()))
+        files |= _with_pictures(report, formats, Pictures(report, sources.scan(), sources.prior))
     return files
 
 

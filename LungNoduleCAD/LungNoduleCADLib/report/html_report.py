@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from ..resources import resource_path
-from . import words
+from . import growth_words, words
 from .key_images import KeyImage
 from .model import NOTICE, Report
 from .pictures import Pictures
@@ -25,7 +25,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
     )
     cards = []
     for finding in report.findings:
-        images = pictures.of(finding)
+        images = pictures.with_prior(finding)
         axial = next(image for image in images if image.name == "axial")
         cards.append(
             {
@@ -42,6 +42,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
         has_places=any(finding.location for finding in report.findings),
         guidelines=[advice.guideline for advice in report.recommendations],
         words=words,
+        growth_words=growth_words,
         quantities=BY_KEY,
         notice=NOTICE,
         advise=advise.advise,  # type: ignore[attr-defined]

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from ..rules import Recommendation
+from .follow_up import Growth
 from .model import NOTICE, Report, ReportFinding
 from .quantities import QUANTITIES
 
 SCHEMA_FILE = "report.schema.json"
-SCHEMA_ID = "urn:lungnodulecad:report:1"
+SCHEMA_ID = "urn:lungnodulecad:report:2"
 
 
 def report_as_json(report: Report) -> dict[str, Any]:
@@ -40,6 +41,8 @@ def report_as_json(report: Report) -> dict[str, Any]:
         "review": {**asdict(report.review), "readers": list(report.review.readers)},
         "findings": [_finding(finding) for finding in report.findings],
         "rejected": [_finding(finding) for finding in report.rejected],
+        "prior": None if report.prior is None else asdict(report.prior),
+        "gone": [_growth(growth) for growth in report.gone],
         "candidates_below_threshold": report.below_threshold,
         "recommendations": [_recommendation(advice) for advice in report.recommendations],
         "guideline_context": {
@@ -85,6 +88,31 @@ def _finding(finding: ReportFinding) -> dict[str, Any]:
             "short_axis_lps": _points(measured.short_axis_lps),
         },
         "recommendations": [_recommendation(advice) for advice in finding.recommendations],
+        "growth": None if finding.growth is None else _growth(finding.growth),
+    }
+
+
+def _growth(growth: Growth) -> dict[str, Any]:
+    prior = growth.prior
+    return {
+        "status": growth.status,
+        "meaning": growth.meaning,
+        "note": growth.note,
+        "place_in_other_lps": list(growth.place_lps),
+        "prior": None
+        if prior is None
+        else {
+            "label": prior.label,
+            "center_lps": list(prior.center_lps),
+            "slice_number": prior.slice_number,
+            "sop_instance_uid": prior.sop_instance_uid,
+            "density": prior.density,
+            "location": prior.location,
+            "mean_diameter_mm": prior.mean_diameter_mm,
+            "solid_diameter_mm": prior.solid_diameter_mm,
+            "volume_mm3": prior.volume_mm3,
+        },
+        "change": None if growth.change is None else asdict(growth.change),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..findings import Segment
 from ..volume import Volume
 from .colors import Color
+from .follow_up import Growth
 from .model import ReportFinding
 from .panels import TEXT, font, whole_slice, zoomed
 from .planes import Plane, planes_of, snap_to_voxel
@@ -61,12 +64,12 @@ def key_images(finding: ReportFinding, volume: Volume) -> tuple[KeyImage, ...]:
     """The whole slice with the place framed, then the axial, coronal and sagittal plane with outline.
 
     Planes run along the volume's own axes, so that the axial one is a slice as it was acquired: the one the axes were
-    measured in, with them drawn, where that is known.
+    measured in, by a reader or the program, with them drawn, where that is known.
     """
-    number = finding.measured.axes_slice or finding.slice_number
+    number = _callipers_slice(finding, volume) or finding.measured.axes_slice or finding.slice_number
     center = snap_to_voxel(volume, finding.center_lps)
     axial_center = _on_slice(volume, center, number)
-    field = max(MIN_FIELD_MM, FIELD_PER_DIAMETER * max(finding.axes_mm[0], finding.measured.diameter_mm))
+    field = _field_mm(finding)
     axial, coronal, sagittal = planes_of(volume)
     whole = as_image(whole_slice(volume, axial, axial_center, field, OUTLINE_COLOR, PANEL_PX))
     draw_sides(whole, axial)
@@ -75,13 +78,36 @@ def key_images(finding: ReportFinding, volume: Volume) -> tuple[KeyImage, ...]:
     for plane, at in ((axial, axial_center), (coronal, center), (sagittal, center)):
         panel = as_image(zoomed(volume, plane, at, field, PANEL_PX, OUTLINE_COLOR, finding.mask))
         if plane is axial:
-            _callipers(panel, finding, plane, at, field / PANEL_PX)
+            _callipers(panel, _axes(finding, volume), plane, at, field / PANEL_PX)
         draw_sides(panel, plane)
         _scale_bar(panel, field / PANEL_PX)
         title = f"Axial, slice {number}" if plane is axial else plane.name.capitalize()
         text = f"{plane.name.capitalize()} plane through {place}, {field:.0f} mm wide, outlined"
         images.append(KeyImage(plane.name, title, text, panel))
     return tuple(images)
+
+
+def prior_image(finding: ReportFinding, growth: Growth, volume: Volume) -> KeyImage:
+    """The axial plane of the prior through a finding's place, as wide as the finding's own, with the outline then; a
+    cross where there was none.
+
+    :param volume: of the prior, HU.
+    """
+    then = growth.prior
+    center = snap_to_voxel(volume, growth.place_lps if then is None else then.center_lps)
+    number = round(float(volume.lps_to_index(center)[0])) + 1
+    axial, _, _ = planes_of(volume)
+    field = _field_mm(finding)
+    panel = as_image(zoomed(volume, axial, center, field, PANEL_PX, OUTLINE_COLOR, None if then is None else then.mask))
+    draw_sides(panel, axial)
+    _scale_bar(panel, field / PANEL_PX)
+    text = f"Axial plane of the prior through the place of {finding.label}, slice {number}, {field:.0f} mm wide"
+    return KeyImage("prior", f"Prior, slice {number}", text, panel)
+
+
+def _field_mm(finding: ReportFinding) -> float:
+    """How much of the scan a zoomed panel shows."""
+    return max(MIN_FIELD_MM, FIELD_PER_DIAMETER * max(finding.axes_mm[0], finding.measured.diameter_mm))
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
@@ -113,18 +139,30 @@ def _pixel(plane: Plane, center_lps: ArrayLike, point_lps: ArrayLike, mm_per_px:
     )
 
 
+def _callipers_slice(finding: ReportFinding, volume: Volume) -> int | None:
+    """The number of the slice that a reader drew the axes in; None where they were not drawn, or across slices."""
+    if finding.callipers_lps is None:
+        return None
+    slices = {round(float(volume.lps_to_index(end)[0])) + 1 for line in finding.callipers_lps for end in line}
+    return slices.pop() if len(slices) == 1 and 1 <= min(slices) <= max(slices) <= volume.shape[0] else None
+
+
+def _axes(finding: ReportFinding, volume: Volume) -> Sequence[Segment]:
+    """The lines of the axes that count, where they are known to lie in the axial picture."""
+    if finding.callipers_mm is not None:
+        lines = finding.callipers_lps
+        return lines if lines is not None and _callipers_slice(finding, volume) is not None else ()
+    measured = (finding.measured.long_axis_lps, finding.measured.short_axis_lps)
+    return [line for line in measured if line is not None]
+
+
 def _callipers(
-    panel: Image.Image, finding: ReportFinding, plane: Plane, center_lps: ArrayLike, mm_per_px: float
+    panel: Image.Image, lines: Sequence[Segment], plane: Plane, center_lps: ArrayLike, mm_per_px: float
 ) -> None:
-    """The measured axes; not where a reader's callipers count instead, whose ends are not known."""
     from PIL import ImageDraw
 
-    if finding.callipers_mm is not None:
-        return
     draw = ImageDraw.Draw(panel)
-    for segment in (finding.measured.long_axis_lps, finding.measured.short_axis_lps):
-        if segment is None:
-            continue
+    for segment in lines:
         (x0, y0), (x1, y1) = (_pixel(plane, center_lps, end, mm_per_px) for end in segment)
         draw.line((x0, y0, x1, y1), fill=CALLIPER_COLOR)
         for x, y in ((x0, y0), (x1, y1)):

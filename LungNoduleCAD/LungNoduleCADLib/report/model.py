@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from ..findings import Measurements, VoxelMask
+from ..findings import Measurements, Segment, VoxelMask
 from ..rules import Recommendation, mean_diameter_mm
 from .context import GuidelineContext
+from .follow_up import Growth, PriorStudy
 
 NOTICE = "Research use only - not for diagnostic use"
 
@@ -126,11 +127,12 @@ class ReportFinding:
     :param sop_instance_uid: of that slice; empty where the source is no DICOM.
     :param measured: what the program measured on the present outline.
     :param callipers_mm: a reader's long and short axis, which count instead of the measured ones; of the solid part in
-        `solid_callipers_mm`.
+        `solid_callipers_mm`. The former's lines in `callipers_lps`, where they were drawn.
     :param density: what counts, a reader's or the measured one.
     :param reader: who gave it its status; empty while unreviewed. :param reason: that reader's, for a rejection.
     :param comment: a reader's, lines kept. :param recommendations: one a guideline.
     :param tracking_uid: the same finding has the same in every export of the same series.
+    :param growth: since the prior; None without one, or where it was not compared.
     :param mask: its outline on the series' grid; None for one known as a point.
     """
 
@@ -146,11 +148,13 @@ class ReportFinding:
     tracking_uid: str
     callipers_mm: tuple[float, float] | None = None
     solid_callipers_mm: tuple[float, float] | None = None
+    callipers_lps: tuple[Segment, Segment] | None = None
     reader: str = ""
     reviewed_at: datetime | None = None
     reason: str = ""
     comment: str = ""
     recommendations: tuple[Recommendation, ...] = ()
+    growth: Growth | None = None
     mask: VoxelMask | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -200,6 +204,7 @@ class Report:
     :param rejected: findings a reader rejected, kept for the record.
     :param below_threshold: how many more candidates there are, not reported.
     :param recommendations: for the whole examination, one a guideline.
+    :param prior: the examination compared with; None at a first one. :param gone: what only that one has.
     :param context: what a reader stated of patient and examination for them.
     :param audit: what happened when, oldest first. :param notes: a reader's, lines kept.
     """
@@ -215,6 +220,8 @@ class Report:
     below_threshold: int = 0
     recommendations: tuple[Recommendation, ...] = ()
     context: GuidelineContext = field(default_factory=GuidelineContext)
+    prior: PriorStudy | None = None
+    gone: tuple[Growth, ...] = ()
     audit: tuple[AuditEvent, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: str = ""

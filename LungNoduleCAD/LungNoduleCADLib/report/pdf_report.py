@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from ..rules.lung_rads_table import GUIDELINE as LUNG_RADS
-from . import words
+from . import growth_words, words
 from .model import NOTICE, Report, ReportFinding
+from .pdf_growth import since_the_prior
 from .pdf_layout import (
     ACCENT,
     AMBER,
@@ -49,6 +50,9 @@ def render_pdf(report: Report, pictures: Pictures) -> bytes:
         story.append(_warnings(report))
     if report.findings:
         story += [*heading("Findings"), _findings(report, pictures)]
+    if report.prior is not None:
+        story += since_the_prior(report, report.prior)
+    if report.findings:
         story += heading("Key images and measurements", CARD_HEIGHT)
         for finding in report.findings:
             story += [_card(finding, report, pictures), Spacer(1, 8)]
@@ -56,7 +60,8 @@ def render_pdf(report: Report, pictures: Pictures) -> bytes:
         story += [*heading("Notes"), paragraph(report.notes)]
     if report.rejected:
         story += [*heading("Rejected by the reader"), _rejected(report)]
-    story += [*heading("Method and provenance"), plain_table(words.method_pairs(report), (95, WIDTH - 95))]
+    method = words.method_pairs(report) + (growth_words.prior_pairs(report.prior) if report.prior else [])
+    story += [*heading("Method and provenance"), plain_table(method, (95, WIDTH - 95))]
     story += [*heading("Audit trail"), _audit(report)]
     story += [Spacer(1, 10), paragraph(words.DISCLAIMER, "soft")]
     stream = io.BytesIO()
@@ -97,6 +102,7 @@ def _result(report: Report, pictures: Pictures) -> list[Any]:
     left: list[Any] = [
         paragraph(words.headline(report), "count"),
         paragraph(words.summary(report), "lead"),
+        *([paragraph(growth_words.growth_summary(report), "lead")] if report.prior else []),
         Spacer(1, 3),
         boxed(paragraph(words.review_text(report), "reviewed" if reviewed else "unreviewed", longest=CELL_LONGEST),
               GREEN_PAPER if reviewed else AMBER_PAPER, width=170, padding=2),
@@ -110,7 +116,7 @@ def _result(report: Report, pictures: Pictures) -> list[Any]:
     where.setStyle([("BACKGROUND", (0, 0), (-1, -1), PANEL), *padded(3),
                     ("ALIGN", (0, 0), (-1, -1), "CENTER"), ("VALIGN", (0, 0), (-1, 0), "MIDDLE")])  # fmt: skip
     table = Table([[left, where]], colWidths=(WIDTH - 242, 242))
-    table.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *padded(0)])
+    table.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), *padded(0), ("RIGHTPADDING", (0, 0), (0, 0), 12)])
     parts = [*heading("Result"), table]
     if report.recommendations:
         parts += [Spacer(1, 6), _advices(report.recommendations, WIDTH), paragraph(words.SUGGESTED, "soft")]
@@ -166,19 +172,21 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
     columns: list[tuple[str, float, Callable[[ReportFinding], Any]]] = [
         ("No.", 26, lambda f: paragraph(f.label, "strong")),
         ("Image", 34, thumbnail),
-        ("Type", 58, lambda f: paragraph(f.density)),
+        ("Type", 62, lambda f: paragraph(f.density)),
     ]
     if any(finding.location for finding in report.findings):
         columns.append(("Location", 58, lambda f: paragraph(f.location or "–")))
     columns += [
-        ("Slice", 26, lambda f: paragraph(str(f.slice_number), "strong")),
+        ("Slice", 30, lambda f: paragraph(str(f.slice_number), "strong")),
         ("Mean diameter", 52, lambda f: paragraph(words.size_text(f), "strong")),
-        ("Long × short", 76, lambda f: paragraph(words.axes_text(f))),
+        *([] if report.prior else [("Long × short", 76, lambda f: paragraph(words.axes_text(f)))]),
         ("Volume", 48, lambda f: paragraph(BY_KEY["volume_mm3"].text(f))),
         ("Score", 32, lambda f: paragraph(BY_KEY["score"].text(f))),
     ]
+    if report.prior is not None:
+        columns.append(("Since prior", 62, lambda f: paragraph(growth_words.growth_text(f.growth), "strong")))
     for advice in report.recommendations:
-        width = 44 if advice.guideline == LUNG_RADS else 100
+        width = 52 if advice.guideline == LUNG_RADS else 100
         columns.append((advice.guideline, width, partial(_advice_cell, advice.guideline)))
     columns.append(("Review", 56, lambda f: paragraph(words.status_text(f), longest=CELL_LONGEST)))
     return columns
@@ -192,7 +200,8 @@ def _card(finding: ReportFinding, report: Report, pictures: Pictures) -> Any:
     from reportlab.platypus import KeepTogether, Table
 
     place = f", {finding.location}" if finding.location else ""
-    title = f"{words.size_text(finding)}, {finding.density}{place}, slice {finding.slice_number}"
+    since = "" if finding.growth is None else f" – {growth_words.growth_text(finding.growth)}"
+    title = f"{words.size_text(finding)}, {finding.density}{place}, slice {finding.slice_number}{since}"
     decided = finding.status != "unreviewed"
     head = Table(
         [[boxed(paragraph(finding.label, "label"), LABEL, width=34, padding=1), paragraph(title, "finding"),
@@ -201,7 +210,7 @@ def _card(finding: ReportFinding, report: Report, pictures: Pictures) -> Any:
     )  # fmt: skip
     head.setStyle([("BACKGROUND", (0, 0), (-1, -1), PAPER), ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
                    ("ALIGN", (2, 0), (2, 0), "RIGHT"), *padded(4)])  # fmt: skip
-    images = pictures.of(finding)
+    images = pictures.with_prior(finding)
     each = WIDTH / len(images)
     panels = Table(
         [[picture(image.jpeg, each - 4, image.picture.size) for image in images],
@@ -210,7 +219,8 @@ def _card(finding: ReportFinding, report: Report, pictures: Pictures) -> Any:
     )  # fmt: skip
     panels.setStyle([("BACKGROUND", (0, 0), (-1, -1), PANEL), *padded(2),
                      ("ALIGN", (0, 0), (-1, -1), "CENTER")])  # fmt: skip
-    parts = [head, panels, grid_of_pairs(words.card_pairs(finding, report), 5, WIDTH)]
+    facts = words.card_pairs(finding, report) + growth_words.growth_pairs(finding)
+    parts = [head, panels, grid_of_pairs(facts, 5, WIDTH)]
     if finding.recommendations:
         parts.append(_advices(finding.recommendations, WIDTH))
     if finding.reason:

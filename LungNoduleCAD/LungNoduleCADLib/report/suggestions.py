@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import InputError
+from ..growth import lung_rads_prior
 from ..review import Finding
 from ..rules import (
     NoduleFacts,
     Override,
     Patient,
+    Prior,
     Recommendation,
     facts_of,
     fleischner,
@@ -22,6 +24,7 @@ from ..rules import (
 )
 from ..rules.fleischner_table import FAMILIES
 from .context import GuidelineContext
+from .follow_up import FollowUp
 from .text import plain_text
 
 LUNG_RADS, FLEISCHNER = "lung-rads", "fleischner"
@@ -41,11 +44,17 @@ class Suggestions(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def suggest(findings: Sequence[Finding], context: GuidelineContext, guidelines: Sequence[str]) -> Suggestions:
-    """Suggestions at a first examination: nothing is known of a prior.
+def suggest(
+    findings: Sequence[Finding],
+    context: GuidelineContext,
+    guidelines: Sequence[str],
+    follow_up: FollowUp | None = None,
+) -> Suggestions:
+    """Suggestions for the findings and the examination.
 
     :param findings: as a review holds them, with a reader's sizes, types and categories.
     :param context: of patient and examination, plain. :param guidelines: of `GUIDELINES`.
+    :param follow_up: the comparison with a prior; None at a first examination.
     """
     if not guidelines:
         return Suggestions([() for _ in findings], (), ())
@@ -57,18 +66,54 @@ def suggest(findings: Sequence[Finding], context: GuidelineContext, guidelines: 
         except InputError as error:
             facts.append(None)
             warnings.append(f"{finding.id} has no suggested category: {error}")
-    known = [f for f in facts if f is not None]
+    priors = [None if follow_up is None else _prior(finding, follow_up) for finding in findings]
+    known = [(fact, prior) for fact, prior in zip(facts, priors, strict=True) if fact is not None]
     patient = context.patient
     own: list[list[Recommendation]] = [[] for _ in findings]
     exam = []
     for guideline in guidelines:
-        for finding, fact, options in zip(findings, facts, own, strict=True):
+        for finding, fact, prior, options in zip(findings, facts, priors, own, strict=True):
             if fact is not None:
-                suggestion = lung_rads(fact) if guideline == LUNG_RADS else _fleischner(fact, known, patient)
+                suggestion = (
+                    lung_rads(fact, prior)
+                    if guideline == LUNG_RADS
+                    else fleischner(fact, patient, multiple=_has_others(fact, known), prior=prior)
+                )
                 options.append(replace(suggestion, overridden_by=_override(finding, suggestion.guideline)))
         last = [options[-1] for options in own if options]
-        exam.append(lung_rads_exam(last, context.exam) if guideline == LUNG_RADS else fleischner_exam(known, patient))
+        if guideline == LUNG_RADS:
+            exam.append(lung_rads_exam(last, context.exam))
+        else:
+            whole = fleischner_exam([fact for fact, _ in known], patient, priors=[prior for _, prior in known])
+            exam.append(_fleischner_exam(findings, own, whole))
     return Suggestions([tuple(options) for options in own], tuple(exam), tuple(warnings))
+
+
+def suggest_one(finding: Finding, others: Sequence[Finding], patient: Patient, guideline: str) -> Recommendation | None:
+    """The same for one finding, at once; None where it cannot be classified.
+
+    :param others: all that count beside it; only Fleischner asks for them, and for the patient.
+    """
+    try:
+        fact = _facts(finding)
+    except InputError:
+        return None
+    if guideline == LUNG_RADS:
+        suggestion = lung_rads(fact)
+    else:
+        is_multiple = any(_counts_with(fact, other) for other in others if other is not finding)
+        suggestion = fleischner(fact, patient, multiple=is_multiple)
+    return replace(suggestion, overridden_by=_override(finding, suggestion.guideline))
+
+
+def _counts_with(fact: NoduleFacts, other: Finding) -> bool:
+    """Whether both are of one family, so that there are several."""
+    if FAMILIES.get(other.density_type) != FAMILIES.get(fact.density):
+        return False
+    try:
+        return _facts(other) is not None
+    except InputError:
+        return False
 
 
 def _override(finding: Finding, guideline: str) -> Override | None:
@@ -85,6 +130,18 @@ def _override(finding: Finding, guideline: str) -> Override | None:
     )
 
 
+def _fleischner_exam(
+    findings: Sequence[Finding], own: Sequence[Sequence[Recommendation]], suggestion: Recommendation
+) -> Recommendation:
+    """The guideline's word on the examination, which also says where a reader has set another follow-up."""
+    said = [
+        f" {decision.reader} has set for {finding.id}: {decision.management} ({decision.reason})"
+        for finding, options in zip(findings, own, strict=True)
+        if options and (decision := options[-1].overridden_by) is not None
+    ]
+    return replace(suggestion, reason=suggestion.reason + "".join(said))
+
+
 def _facts(finding: Finding) -> NoduleFacts:
     if not all(map(math.isfinite, finding.axes_mm)):
         raise InputError("Its axes were not measured; measure it with callipers.")
@@ -96,6 +153,13 @@ def _facts(finding: Finding) -> NoduleFacts:
     )
 
 
-def _fleischner(fact: NoduleFacts, known: Sequence[NoduleFacts], patient: Patient) -> Recommendation:
+def _prior(finding: Finding, follow_up: FollowUp) -> Prior | None:
+    """What the prior says of a finding, with its category then where a reader gave it one."""
+    found = follow_up.comparison.of(finding.id)
+    then = None if found is None or found.prior is None else follow_up.categories.get(found.prior.label)
+    return lung_rads_prior(follow_up.comparison, finding.id, then)
+
+
+def _has_others(fact: NoduleFacts, known: Sequence[tuple[NoduleFacts, Prior | None]]) -> bool:
     family = FAMILIES.get(fact.density)
-    return fleischner(fact, patient, multiple=sum(FAMILIES.get(f.density) == family for f in known) > 1)
+    return sum(FAMILIES.get(other.density) == family for other, _ in known) > 1

@@ -107,7 +107,9 @@ def decider(advice: Recommendation) -> str:
     """Who says so: a rule, or a reader over it."""
     if advice.overridden_by is None:
         return "suggested"
-    return f"by {advice.overridden_by.reader}; suggested {advice.suggested}"
+    # Fleischner's class stays as it is: what a reader sets is what to do about it.
+    suggested = f" {advice.suggested}" if advice.guideline == LUNG_RADS else f": {advice.management}"
+    return f"by {advice.overridden_by.reader}; suggested{suggested}"
 
 
 def advice_title(advice: Recommendation) -> str:
@@ -190,6 +192,7 @@ def method_pairs(report: Report) -> Pairs:
             ("Acquisition", ", ".join(part for part in technique if part)),
             ("Series UID", series.uid),
             ("Study UID", report.study.uid),
+            ("Stated for the guidelines", report.context.stated),
             ("Source", series.source),
             ("Choice of series", series.selection),
             ("Lung mask", method.settings.get("lung_mask", "")),

@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ..findings import DensityType, Measurements, VoxelMask
+from ..findings import DensityType, Measurements, Segment, VoxelMask
 from .decisions import Part
 from .outlines import Proposal
-from .state import Contour, ReadingMode, RejectReason
+from .state import Callipers, Contour, ReadingMode, RejectReason
 
 FINDING_ID = re.compile(r"[AN][1-9][0-9]{0,8}")
 MOST_VOXELS = 1 << 27
@@ -142,6 +142,18 @@ def _number(value: Any) -> float:
 _point = _numbers(3)
 
 
+def _line(value: Any) -> Segment:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("a line must have two ends")
+    return _point(value[0]), _point(value[1])
+
+
+def _callipers(value: Any) -> Callipers:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("callipers are two lines")
+    return _line(value[0]), _line(value[1])
+
+
 def _measurements(value: Any) -> Measurements:
     known = {f.name: f for f in fields(Measurements)}
     required = {name for name, f in known.items() if f.default is MISSING}
@@ -155,9 +167,7 @@ def _measurement(name: str, type_name: str, value: Any) -> Any:
     if "float" in type_name:
         return _number(value)
     if "Segment" in type_name:
-        if not isinstance(value, (list, tuple)) or len(value) != 2:
-            raise ValueError(f"{name} must have two ends")
-        return tuple(_point(end) for end in value)
+        return _line(value)
     if "bool" in type_name or "int" in type_name:
         if type(value) not in (bool, int):
             raise ValueError(f"{name} is {value!r}")
@@ -172,6 +182,7 @@ FIELDS: dict[str, tuple[Callable[[Any], Any], Decoder]] = {
     "contour": (encode_contour, decode_contour),
     "part": (str, _one_of(Part)),
     "axes_mm": (_or_none(list), _or_none(_numbers(2))),
+    "ends_lps": (_or_none(list), _or_none(_callipers)),
     "point_lps": (list, _point),
     "proposal": (str, _one_of(Proposal)),
     "density": (_or_none(str), _or_none(_one_of(DensityType))),

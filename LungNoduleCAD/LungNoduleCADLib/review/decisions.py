@@ -9,13 +9,15 @@ from types import MappingProxyType
 from typing import Literal
 
 from ..errors import InputError
-from ..findings import DensityType
+from ..findings import DensityType, Segment
 from ..rules import Override
 from .change import ChangeOfOne, ChangeOfSome, Draft
-from .state import RejectReason
+from .state import Callipers, RejectReason
 
 Part = Literal["nodule", "solid-part"]
 LONGEST_AXIS_MM = 300.0
+SAME_LENGTH_MM = 0.05
+"""An axis and the line that was drawn for it differ by rounding at most."""
 
 
 class Accept(ChangeOfSome):
@@ -60,11 +62,16 @@ class Reopen(ChangeOfSome):
 
 @dataclass(frozen=True, eq=False)
 class SetCallipers(ChangeOfOne):
-    """A reader's long and short axis, mm; None goes back to the automatic ones."""
+    """A reader's long and short axis, mm; None goes back to the automatic ones.
+
+    :param ends_lps: of the lines that were drawn for them, long one first, LPS mm; None where only the lengths are
+        known.
+    """
 
     action = "set callipers"
     part: Part
     axes_mm: tuple[float, float] | None
+    ends_lps: Callipers | None = None
 
     @property
     def detail(self) -> str:
@@ -79,8 +86,15 @@ class SetCallipers(ChangeOfOne):
                     f"Axes of {long_axis:g} and {short_axis:g} mm are no long and short axis; give two lengths above 0 "
                     "mm, the longer first."
                 )
-        name = "callipers_mm" if self.part == "nodule" else "solid_callipers_mm"
-        draft.change(self.finding, **{name: self.axes_mm})
+        self._check_lines()
+        prefix = "" if self.part == "nodule" else "solid_"
+        draft.change(self.finding, **{f"{prefix}callipers_mm": self.axes_mm, f"{prefix}callipers_lps": self.ends_lps})
+
+    def _check_lines(self) -> None:
+        if self.ends_lps is not None:
+            drawn, axes = map(length_mm, self.ends_lps), self.axes_mm
+            if axes is None or any(abs(a - b) > SAME_LENGTH_MM for a, b in zip(axes, drawn, strict=True)):
+                raise InputError("The callipers' lines are not as long as their axes; draw them again.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +142,9 @@ class SetCategory(ChangeOfOne):
 
     @property
     def detail(self) -> str:
-        return f"{self.guideline}: {self.category or 'as suggested'}"
+        if not self.category:
+            return f"{self.guideline}: as suggested"
+        return f"{self.guideline}: {self.category}. {self.management} Because: {self.justification}"
 
     def apply(self, draft: Draft, reader: str, time: datetime) -> None:
         categories = dict(draft.changeable(self.finding).categories)
@@ -140,3 +156,8 @@ class SetCategory(ChangeOfOne):
                     raise InputError(f"A category of your own needs a {name}; say it, or keep the suggestion.")
             categories[self.guideline] = Override(self.category, self.management, reader, self.justification, time)
         draft.change(self.finding, categories=MappingProxyType(categories))
+
+
+def length_mm(line: Segment) -> float:
+    """Of a line between two points."""
+    return math.dist(*line)

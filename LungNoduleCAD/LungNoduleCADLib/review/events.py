@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -65,10 +65,13 @@ class ReviewEvent:
         if not isinstance(content, dict) or content.get("action") not in CHANGES:
             raise ValueError("an event has no known action")
         kind = CHANGES[content["action"]]
-        names = [f.name for f in fields(kind)]
-        if set(content) != {"time", "reader", "software", "action", *names}:
+        head = {"time", "reader", "software", "action"}
+        required = {f.name for f in fields(kind) if f.default is MISSING}
+        given = set(content) - head
+        # What has a default may be missing: an earlier version did not know it.
+        if not head <= set(content) or not required <= given <= {f.name for f in fields(kind)}:
             raise ValueError(f"an event '{kind.action}' has not the fields it should have")
-        values = {name: FIELDS.get(name, (str, decode_text))[1](content[name]) for name in names}
+        values = {name: FIELDS.get(name, (str, decode_text))[1](content[name]) for name in given}
         return cls(
             decode_time(content["time"]), decode_text(content["reader"]), decode_text(content["software"]),
             kind(**values),

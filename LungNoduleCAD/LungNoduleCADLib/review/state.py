@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from ..errors import InputError
-from ..findings import Candidate, DensityType, Measurements, VoxelMask
+from ..findings import Candidate, DensityType, Measurements, Segment, VoxelMask
 from ..rules import Override
 
 Status = Literal["pending", "accepted", "rejected", "merged"]
@@ -20,6 +20,8 @@ RejectReason = Literal[
     "artefact", "duplicate", "other",
 ]  # fmt: skip
 """Why a mark is no nodule that counts. 'chest-wall' is all outside the lung: ribs, diaphragm, mediastinum."""
+Callipers = tuple[Segment, Segment]
+"""The lines of a long and a short axis, LPS mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Finding:
     :param edited: whether the outline is a reader's.
     :param reader, decided_at: who gave it its status, and when.
     :param callipers_mm: a reader's long and short axis, which count instead of the automatic ones; of the solid part in
-        `solid_callipers_mm`.
+        `solid_callipers_mm`. Their lines in `callipers_lps` and `solid_callipers_lps`, where they were drawn.
     :param density: a reader's, which counts instead of the automatic one.
     :param categories: a reader's in place of the suggested ones, by guideline.
     :param merged_into: the finding that holds this one's voxels too.
@@ -66,6 +68,8 @@ class Finding:
     note: str = ""
     callipers_mm: tuple[float, float] | None = None
     solid_callipers_mm: tuple[float, float] | None = None
+    callipers_lps: Callipers | None = None
+    solid_callipers_lps: Callipers | None = None
     density: DensityType | None = None
     categories: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
     merged_into: str | None = None

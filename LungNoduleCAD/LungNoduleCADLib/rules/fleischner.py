@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .facts import Basis, NoduleFacts, Patient, as_judged, rounded
+from .facts import Basis, NoduleFacts, Patient, Prior, as_judged, rounded
+from .fleischner_follow_up import follow_up
 from .fleischner_table import (
     FAMILIES,
     FIRST_MM,
@@ -33,22 +34,33 @@ NO_NODULE = "no nodule"
 
 
 def fleischner(
-    nodule: NoduleFacts, patient: Patient | None = None, *, multiple: bool = False, basis: Basis = "diameter"
+    nodule: NoduleFacts,
+    patient: Patient | None = None,
+    *,
+    multiple: bool = False,
+    prior: Prior | None = None,
+    basis: Basis = "diameter",
 ) -> Recommendation:
-    """The suggestion for one nodule found by chance, at its first detection.
+    """The suggestion for one nodule found by chance.
 
     :param multiple: there are other nodules of its family, solid or subsolid.
+    :param prior: what an earlier examination says of it; None at its first detection.
     :param basis: whether mean diameters or volumes are held against the bounds.
     :raises InputError: when the size that the basis asks for is missing.
     """
-    return _classify(nodule, patient or Patient(), multiple, basis)[0]
+    return _classify(nodule, patient or Patient(), multiple, prior, basis)[0]
 
 
 def fleischner_exam(
-    nodules: Sequence[NoduleFacts], patient: Patient | None = None, *, basis: Basis = "diameter"
+    nodules: Sequence[NoduleFacts],
+    patient: Patient | None = None,
+    *,
+    priors: Sequence[Prior | None] = (),
+    basis: Basis = "diameter",
 ) -> Recommendation:
     """The suggestion for all nodules of one CT: that for the one to be seen to first.
 
+    :param priors: what an earlier examination says of each; empty where there was none.
     :raises InputError: when the size that the basis asks for is missing.
     """
     patient = patient or Patient()
@@ -57,14 +69,19 @@ def fleischner_exam(
     if not nodules:
         return Recommendation(GUIDELINE, NO_NODULE, NO_FOLLOW_UP, "No lung nodule.", SOURCE)
     counts = {family: sum(_family(n) == family for n in nodules) for family in FAMILIES.values()}
-    options = [_classify(n, patient, counts.get(_family(n) or "", 0) > 1, basis) for n in nodules]
+    options = [
+        _classify(nodule, patient, counts.get(_family(nodule) or "", 0) > 1, prior, basis)
+        for nodule, prior in zip(nodules, priors or [None] * len(nodules), strict=True)
+    ]
     first = min(range(len(options)), key=lambda n: (options[n][1], -size_of(nodules[n], basis).value))
     suggestion = options[first][0]
     others = f"Most urgent of {len(nodules)}: " if len(nodules) > 1 else ""
     return replace(suggestion, reason=others + suggestion.reason)
 
 
-def _classify(nodule: NoduleFacts, patient: Patient, multiple: bool, basis: Basis) -> tuple[Recommendation, float]:
+def _classify(
+    nodule: NoduleFacts, patient: Patient, multiple: bool, prior: Prior | None, basis: Basis
+) -> tuple[Recommendation, float]:
     """The recommendation, and the months until something is to be done."""
     never = float("inf")
     if reason := _why_not(patient):
@@ -90,9 +107,11 @@ def _classify(nodule: NoduleFacts, patient: Patient, multiple: bool, basis: Basi
         reason += f" Seen besides: {', '.join(nodule.suspicious)}; this speaks for the earlier follow-up."
     if nodule.density == "part-solid" and rounded(solid_size_of(nodule, "diameter").value) >= FIRST_MM:
         reason += f" {SUSPICIOUS_SOLID_PART}"
-    return Recommendation(GUIDELINE, category, row.management, reason, row.source), (
-        never if row.months is None else row.months
-    )
+    management, months = row.management, row.months
+    if prior is not None and class_ != "mass":
+        management, months, words = follow_up(nodule, prior, management, months)
+        reason += words
+    return Recommendation(GUIDELINE, category, management, reason, row.source), never if months is None else months
 
 
 def _why_not(patient: Patient) -> str:

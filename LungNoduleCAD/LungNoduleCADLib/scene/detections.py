@@ -14,13 +14,11 @@ from ..report.markups import CANDIDATES_NAME
 from ..review.codec import encode_mask
 from ..volume import Volume
 from .nodes import LabelLayer, add_markups_node, add_segmentation_node, make_label_layers, release_labelmaps
+from .stored import GRID, MASKS, StoredDetection, stored_detection
 
 RECORD_NAME = "Nodule detection record"
 RECORD_ATTRIBUTE = "LungNoduleCAD.record"
 RECORD_SCHEMA = "2"
-MASKS, GRID = "masks", "ijk_to_lps"
-"""Keys of the candidates' outlines in the record, since the segments can be edited, and of the grid they are on, since
-Slicer turns a left-handed volume's slices round when it loads a scene."""
 VOLUME_ROLE, CANDIDATES_ROLE, SEGMENTATION_ROLE = "volume", "candidates", "segmentation"
 """Node references of the record: with them a detection is found again in a saved scene."""
 REVIEW_ROLE, REFERENCE_ROLE, MISSED_ROLE, OVERLAP_ROLE = "review", "reference", "missed", "overlap"
@@ -42,13 +40,14 @@ class DetectionNodes:
 class PreparedDetection:
     """A result on its way into a scene: all that takes time and touches no MRML is done.
 
-    :param record: the record's text.
+    :param record: the record's text. :param stored: what it says.
     """
 
     volume: Volume
     items: list[ReportItem]
     layers: list[LabelLayer]
     record: str
+    stored: StoredDetection
 
 
 def prepare_detection(
@@ -64,7 +63,7 @@ def prepare_detection(
     content = {"findings": json.loads(findings), "operating_table": operating_table, MASKS: masks}
     content[GRID] = volume.ijk_to_lps.tolist()
     record = json.dumps(content, ensure_ascii=False)
-    return PreparedDetection(volume, items, make_label_layers(items), record)
+    return PreparedDetection(volume, items, make_label_layers(items), record, stored_detection(record))
 
 
 @contextmanager

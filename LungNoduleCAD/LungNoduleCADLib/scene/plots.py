@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.free_response import FrocCurve
+from ..evaluation.free_response import OPERATING_POINTS, FrocCurve
 
 FROC_ATTRIBUTE = "LungNoduleCAD.froc"
 CHART_NAME, CURVE_NAME, POINT_NAME = "FROC", "FROC curve", "FROC operating point"
@@ -16,34 +16,50 @@ CURVE, POINT = "curve", "point"
 
 FALSE_POSITIVES, SENSITIVITY, THRESHOLD = "False positives per scan", "Sensitivity", "Threshold"
 CURVE_COLOR, POINT_COLOR = (0.16, 0.42, 0.86), (0.90, 0.35, 0.05)
-LEAST_RANGE = 1.0
+FP_RANGE = (OPERATING_POINTS[0], OPERATING_POINTS[-1])
+"""What the plot shows, on a logarithmic axis, as the LUNA16 challenge does: 1/8 to 8 false positives a scan."""
+TITLE_SIZE, AXIS_TITLE_SIZE = 14, 14
+"""Slicer's own are for a plot as wide as the screen."""
 
 
 def show_froc(scene: Any, curve: FrocCurve, title: str) -> Any:
-    """Draw a curve into the scene's FROC plot, which is made where there is none; returns its chart node."""
+    """Draw a curve into the scene's FROC plot, which is made where there is none; returns its chart node.
+
+    The table holds the curve within `FP_RANGE`: from its value at 1/8, and on to 8 with its last value.
+    """
     chart = froc_chart(scene) or _add_chart(scene)
-    finite = np.isfinite(curve.threshold)
+    low, high = FP_RANGE
+    inside = (curve.fp_per_scan > low) & (curve.fp_per_scan < high)
+    fp_per_scan = np.concatenate([[low], curve.fp_per_scan[inside], [high]])
+    corner = np.searchsorted(curve.fp_per_scan, fp_per_scan, side="right") - 1
+    threshold = np.concatenate([curve.threshold[corner[:1]], curve.threshold[inside], curve.threshold[corner[-1:]]])
     columns = {
-        FALSE_POSITIVES: curve.fp_per_scan,
-        SENSITIVITY: curve.sensitivity,
-        THRESHOLD: np.where(finite, curve.threshold, 1.0),
+        FALSE_POSITIVES: fp_per_scan,
+        SENSITIVITY: np.concatenate([curve.at([low]), curve.sensitivity[inside], curve.at([high])]),
+        THRESHOLD: np.where(np.isfinite(threshold), threshold, 1.0),
     }
     _fill(_table(chart, CURVE), columns)
     chart.SetTitle(title)
-    chart.SetXAxisRange(0.0, max(LEAST_RANGE, 1.05 * float(curve.fp_per_scan[-1])))
     return chart
 
 
-def show_operating_point(scene: Any, threshold: float, fp_per_scan: float, sensitivity: float, name: str) -> None:
-    """Move the mark of the scene's FROC plot; nothing happens where there is no plot.
+def show_operating_point(
+    scene: Any, threshold: float, fp_per_scan: float, sensitivity: float, name: str, title: str
+) -> None:
+    """Move the mark of the scene's FROC plot; nothing happens where there is none. Beyond `FP_RANGE` it stands at the
+    plot's edge.
 
-    :param name: as the legend says it.
+    :param name: of the mark, for whoever points at it. :param title: of the plot. It says where the mark stands: the
+        legend, whose place nobody can choose, would cover the curve.
     """
     chart = froc_chart(scene)
     if chart is None:
         return
-    _fill(_table(chart, POINT), {FALSE_POSITIVES: [fp_per_scan], SENSITIVITY: [sensitivity], THRESHOLD: [threshold]})
+    # Twice: VTK cannot draw a line of one point, and says so in the error log each time it draws.
+    point = {FALSE_POSITIVES: np.clip(fp_per_scan, *FP_RANGE), SENSITIVITY: sensitivity, THRESHOLD: threshold}
+    _fill(_table(chart, POINT), {key: [float(value)] * 2 for key, value in point.items()})
     _series(chart, POINT).SetName(name)
+    chart.SetTitle(title)
 
 
 def froc_chart(scene: Any) -> Any:
@@ -70,9 +86,14 @@ def _add_chart(scene: Any) -> Any:
     chart.SetAttribute(FROC_ATTRIBUTE, "1")
     chart.SetXAxisTitle(FALSE_POSITIVES)
     chart.SetYAxisTitle(SENSITIVITY)
+    chart.SetTitleFontSize(TITLE_SIZE)
+    chart.SetAxisTitleFontSize(AXIS_TITLE_SIZE)
+    chart.SetLegendVisibility(False)
+    chart.SetXAxisLogScale(True)
     chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(*FP_RANGE)
     chart.SetYAxisRangeAuto(False)
-    chart.SetYAxisRange(0.0, 1.0)
+    chart.SetYAxisRange(0.0, 1.05)  # a curve at 1 must be seen
     for role, name in ((CURVE, CURVE_NAME), (POINT, POINT_NAME)):
         table = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
         series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)

@@ -32,15 +32,16 @@ def bundle_files(name: str, volume: Volume, record: str, review: str, threshold:
     :param threshold: from which score findings are shown; None takes the detection's.
     :raises LungNoduleCADError: when something is damaged, or the temporary folder cannot be written.
     """
-    result = stored_detection(record).result
+    stored = stored_detection(record)
+    result = stored.result
     items = report_items(result, volume)
     host = open_standalone_scene()
     volume_node = add_volume_node(host.scene, volume, name)
-    prepared = PreparedDetection(volume, items, make_label_layers(items), record)
+    prepared = PreparedDetection(volume, items, make_label_layers(items), record, stored)
     nodes = add_detection(host.scene, prepared, volume_node)
     try:
         review_node = store_review(host.scene, nodes.record, review) if review else None
-        reviewed = SceneReview(host.scene, nodes)
+        reviewed = SceneReview(host.scene, nodes, stored)
         reviewed.restore()
         reviewed.show(shown_findings(reviewed.state, result.threshold if threshold is None else threshold))
         with tempfile.TemporaryDirectory(prefix="LungNoduleCAD-") as temporary:

@@ -95,7 +95,8 @@ class SegmentVoxels:
         for labelmap, names in groups.items():
             if not self._is_known(labelmap):
                 held = self._held(labelmap, {name: masks[name] for name in names})
-                found.update((name, mask) for name, mask in held.items() if not same_voxels(mask, masks[name]))
+                different = (name for name, mask in held.items() if mask is not masks[name])
+                found.update((name, held[name]) for name in different if not same_voxels(held[name], masks[name]))
         return found
 
     def _held(self, labelmap: Any, masks: Mapping[str, VoxelMask]) -> Mapping[str, VoxelMask]:

@@ -13,7 +13,10 @@ from ..errors import InputError
 from ..findings import DetectionResult
 from ..report.record import result_from_json
 from ..review.codec import decode_mask
-from .detections import GRID, MASKS
+
+MASKS, GRID = "masks", "ijk_to_lps"
+"""Keys of the candidates' outlines in the record, since the segments can be edited, and of the grid they are on, since
+Slicer turns a left-handed volume's slices round when it loads a scene."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +25,13 @@ class StoredDetection:
 
     :param findings: the content of `findings.json`. :param result: the same, outlines included.
     :param ijk_to_lps: of the grid that the outlines are on: 4x4, index (i, j, k) to LPS mm.
+    :param operating_table: what JSON holds of the card's table; None where there was none.
     """
 
     findings: dict[str, Any]
     result: DetectionResult
     ijk_to_lps: NDArray[np.float64]
+    operating_table: Any = None
 
 
 def stored_detection(text: str) -> StoredDetection:
@@ -41,7 +46,7 @@ def stored_detection(text: str) -> StoredDetection:
         if any(f"N{entry['id']}" not in masks for entry in findings["candidates"]):
             raise KeyError(MASKS)
         grid = np.array(content[GRID], dtype=np.float64).reshape(4, 4)
-        return StoredDetection(findings, result_from_json(findings, masks), grid)
+        return StoredDetection(findings, result_from_json(findings, masks), grid, content.get("operating_table"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"The detection stored in this scene is damaged ({error!r}); run the detection again."

@@ -14,7 +14,8 @@ SORT_ROLE = int(qt.Qt.UserRole)
 SHOWN_ROLE = SORT_ROLE + 1
 SHOWN, HIDDEN = "1", "0"
 SORTED_FIRST = "score"
-NARROWEST_PX = 44
+NARROWEST_PX = 26
+ARROW_PX = 14
 MEASURED_ROWS = 50
 """That decide about a column's width."""
 FONT_SHARE = 0.9
@@ -58,6 +59,7 @@ class CandidateView:
         header.setMinimumSectionSize(NARROWEST_PX)
         header.setHighlightSections(False)
         header.setResizeContentsPrecision(MEASURED_ROWS)
+        header.sortIndicatorChanged.connect(self._onSorted)
         view.setIconSize(qt.QSize(SWATCH_PX, SWATCH_PX))
         font = view.font
         font.setPointSizeF(FONT_SHARE * font.pointSizeF())
@@ -93,8 +95,6 @@ class CandidateView:
             self._model.setRowCount(0)
             self._model.setColumnCount(len(columns))
             self._model.setHorizontalHeaderLabels([column.title for column in columns])
-            if columns:  # the first takes the room that the others leave
-                self._view.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
             for n, column in enumerate(columns):
                 self._model.setHeaderData(n, qt.Qt.Horizontal, column.explanation, qt.Qt.ToolTipRole)
             self._model.setRowCount(len(rows))
@@ -122,7 +122,7 @@ class CandidateView:
             self._model.blockSignals(was_blocked)
             self._proxy.invalidate()
             if self._hasNewContent and self.listed:
-                self._view.resizeColumnsToContents()
+                self._fitColumns()
                 self._hasNewContent = False
             isLost = self._selected is not None and not self._shown.get(self._selected)
             self._makeCurrent(None if isLost else self._selected)
@@ -173,21 +173,40 @@ class CandidateView:
     def _fill(self, numbers: Iterable[int]) -> None:
         colors: dict[Any, Any] = {}
         was_blocked = self._model.blockSignals(True)
+        # Looked up once: it is done thousands of times.
+        index_of, write, display_role = self._model.index, self._model.setData, qt.Qt.DisplayRole
         for n in numbers:
             row = self._rows[n]
             for position, column in enumerate(self._columns):
-                index = self._model.index(n, position)
+                index = index_of(n, position)
                 text, key = column.cell(row)
-                self._model.setData(index, text, qt.Qt.DisplayRole)
-                self._model.setData(index, key, SORT_ROLE)
+                write(index, text, display_role)
+                write(index, key, SORT_ROLE)
                 if column.colors:
                     brush = column.colors.get(key)
-                    self._model.setData(index, qt.QColor(brush) if brush else None, qt.Qt.ForegroundRole)
+                    write(index, qt.QColor(brush) if brush else None, qt.Qt.ForegroundRole)
             if self._columns:
                 if row.color not in colors:
                     colors[row.color] = qt.QColor.fromRgbF(*row.color)
                 self._model.setData(self._model.index(n, 0), colors[row.color], qt.Qt.DecorationRole)
         self._model.blockSignals(was_blocked)
+
+    def _fitColumns(self) -> None:
+        """As wide as what is in them. Qt leaves room for the arrow of the sorted column in all of them, which costs as
+        much as two columns: here that one alone has it."""
+        header = self._view.horizontalHeader()
+        header.setSortIndicatorShown(False)
+        header.setStretchLastSection(False)
+        self._view.resizeColumnsToContents()
+        header.setSortIndicatorShown(True)
+        header.setStretchLastSection(True)  # where there is room
+        column = header.sortIndicatorSection()
+        if 0 <= column < len(self._columns) - 1:
+            self._view.setColumnWidth(column, self._view.columnWidth(column) + ARROW_PX)
+
+    def _onSorted(self, column: int, order: Any = None) -> None:
+        if not self._changing:
+            self._fitColumns()
 
     def _makeCurrent(self, label: str | None) -> None:
         row = self._proxyRow(label)

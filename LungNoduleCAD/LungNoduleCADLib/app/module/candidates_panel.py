@@ -86,6 +86,7 @@ class CandidatesPanel:
         self.exit()
         self._picker.removeObservers()
         self.viewing.close()
+        self.review.close()
         self.reference.close()
         self.explain.close()
 
@@ -93,8 +94,10 @@ class CandidatesPanel:
     def show(
         self, volumeNode: Any, nodes: DetectionNodes | None, table: OperatingTable | None, threshold: float
     ) -> None:
-        """Take over what was detected in a volume."""
+        """Take over what was detected in a volume; where it is the same as before, the selection stays."""
         self.review.leave()
+        if nodes != self._nodes:
+            self.table.select(None)
         self._volumeNode, self._nodes, self._operatingTable, self._threshold = volumeNode, nodes, table, threshold
         self._warnings = self._logic.warnings(nodes)
         self._picker.follow(nodes)
@@ -102,8 +105,9 @@ class CandidatesPanel:
         self.review.show(nodes)
         self.reference.show(nodes)
         self.explain.show(nodes)
-        self.table.select(None)
         self._fillTable()
+        if self.table.selected is not None:
+            self._showSelected()
 
     def setTable(self, table: OperatingTable | None) -> None:
         """Take another operating table."""

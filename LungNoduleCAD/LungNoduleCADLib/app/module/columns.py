@@ -10,7 +10,16 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ..candidates import CandidateRow
-from .texts import BAD, CAUTION, GOOD, density_names, location_names, match_names, status_names
+from .texts import (
+    BAD,
+    CAUTION,
+    GOOD,
+    category_text,
+    density_symbols,
+    location_names,
+    match_names,
+    status_names,
+)
 
 Sortable = float | str
 
@@ -69,11 +78,19 @@ def candidate_columns() -> list[Column]:
             of("slice_number"), number("{value:.0f}"), True,
         ),
         Column(
-            "mean_diameter_mm", _("Size"),
-            _("Diameter: mean of long and short axis in the axial plane, as guidelines use."),
-            of("mean_diameter_mm"), number("{value:.1f} mm"), True,
+            "mean_diameter_mm", _("Ø mm"),
+            _("Diameter: mean of long and short axis in one plane, as guidelines use; a reader's where there is one."),
+            of("mean_diameter_mm"), number("{value:.1f}"), True,
         ),
-        Column("density", _("Type"), _("Density type."), of("density"), named(density_names()), True),
+        Column(
+            "automatic_diameter_mm", _("Automatic"),
+            _("The automatic diameter, where a reader's callipers count instead."),
+            of("automatic_diameter_mm"), number("{value:.1f} mm"),
+        ),
+        Column(
+            "density", _("Type"), _("Density type. GGN: ground-glass nodule."), of("density"), named(density_symbols()),
+            True,
+        ),
         Column(
             "location", _("Lung"), _("Side, and third of the lung's height."), _location, named(location_names()),
             True,
@@ -115,10 +132,14 @@ def candidate_columns() -> list[Column]:
             of("pleura_distance_mm"), number("{value:.1f} mm"),
         ),
         Column(
-            "malignancy", _("Malignancy"), _("Estimated probability of malignancy. It knows little more than size."),
+            "malignancy", _("Malignancy"), _("Estimated probability of malignancy, from the readers' opinions of LIDC-IDRI, not from pathology. It goes mostly by size."),
             of("malignancy"), number("{value:.2f}"),
         ),
-        Column("category", _("Category"), _("Suggested by rule; a radiologist decides."), of("category"), str),
+        Column(
+            "category", _("Lung-RADS"),
+            _("Category that Lung-RADS v2022 suggests at a first screening, or a reader's in place of it."),
+            _category, category_text,
+        ),
         Column(
             "sop_instance_uid", _("SOP Instance UID"), _("DICOM's name of that slice."), of("sop_instance_uid"), str
         ),
@@ -159,6 +180,12 @@ def _label_key(row: CandidateRow) -> str:
 
 def _label(key: str) -> str:
     return f"{key[:-LABEL_DIGITS]}{int(key[-LABEL_DIGITS:])}"
+
+
+def _category(row: CandidateRow) -> str | None:
+    """What counts and, behind a space, what was suggested instead, as `category_text` takes it."""
+    final, suggested = row.values.get("category"), row.values.get("suggested_category")
+    return f"{final} {suggested or ''}".strip() if final else None
 
 
 def _location(row: CandidateRow) -> str | None:

@@ -11,22 +11,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import LungNoduleCADError
-from ...report.context import GuidelineContext
 from ...report.suggestions import FLEISCHNER, LUNG_RADS
-from ...rules import Patient, ScreeningExam
 from ...scene.detections import DetectionNodes
 from ..export_job import ExportRequest
 from ..progress import Progress
 from ..run import Outcome
-from .export_texts import (
-    cancer_choices,
-    export_progress_text,
-    exported_html,
-    guideline_choices,
-    immunity_choices,
-    risk_choices,
-)
+from .export_texts import export_progress_text, exported_html
 from .exporting import ExportedReport, ExportLogic
+from .guideline_form import chosen_guidelines, clear_form, fill_form, stated_context
 from .texts import error_html
 
 FORMATS_SETTING = "LungNoduleCAD/ReportFormats"
@@ -60,14 +52,7 @@ class ExportPanel:
         ui.reportPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         for box in self._boxes.values():
             box.clicked.connect(self.onFormatClicked)
-        for box, choices in (
-            (ui.guidelineComboBox, guideline_choices()),
-            (ui.riskComboBox, risk_choices()),
-            (ui.cancerComboBox, cancer_choices()),
-            (ui.immunityComboBox, immunity_choices()),
-        ):
-            for text, _value in choices:
-                box.addItem(text)
+        fill_form(ui)
         ui.guidelineComboBox.currentIndexChanged.connect(self.onGuidelineChosen)
         ui.deidentifyCheckBox.clicked.connect(self.onDeidentifyClicked)
         ui.exportButton.clicked.connect(self.onExportButton)
@@ -153,7 +138,7 @@ class ExportPanel:
             box.enabled = not isBusy and not reason
             box.checked = name in self._wished and not reason
             box.toolTip = reason or self._tips[name]
-        chosen = self._guidelines()
+        chosen = chosen_guidelines(ui)
         for widget in (ui.patientLabel, ui.patientWidget):
             widget.visible = FLEISCHNER in chosen
         for widget in (ui.examLabel, ui.examWidget):
@@ -189,14 +174,8 @@ class ExportPanel:
 
     def _forget(self) -> None:
         """What belongs to one patient's report."""
-        ui = self.ui
-        for box in (ui.riskComboBox, ui.cancerComboBox, ui.immunityComboBox):
-            box.currentIndex = 0
-        for edit in (ui.notEvaluableEdit, ui.infectionEdit, ui.significantEdit):
-            edit.text = ""
-        ui.notesEdit.plainText = ""
-        ui.ageSpinBox.value = ui.ageSpinBox.minimum
-        ui.awaitingPriorCheckBox.checked = False
+        clear_form(self.ui)
+        self.ui.notesEdit.plainText = ""
         if not self._logic.isExporting:
             self._message = ""
 
@@ -205,40 +184,15 @@ class ExportPanel:
         return ExportRequest(
             folder=self.ui.reportPathLineEdit.currentPath,
             formats=self._formats(),
-            guidelines=self._guidelines(),
-            context=self._context(),
+            guidelines=chosen_guidelines(self.ui),
+            context=stated_context(self.ui),
             deidentify=self._isDeidentified(),
             notes=self.ui.notesEdit.plainText,
             threshold=self._threshold(),
         )
 
-    def _context(self) -> GuidelineContext:
-        """What is stated for the guidelines that are asked; what is hidden is not stated."""
-        ui, chosen = self.ui, self._guidelines()
-        patient, exam = Patient(), ScreeningExam()
-        if FLEISCHNER in chosen:
-            age = ui.ageSpinBox.value
-            patient = Patient(
-                age_years=float(age) if age > ui.ageSpinBox.minimum else None,
-                known_cancer=cancer_choices()[ui.cancerComboBox.currentIndex][1],
-                immunosuppressed=immunity_choices()[ui.immunityComboBox.currentIndex][1],
-                high_risk=risk_choices()[ui.riskComboBox.currentIndex][1],
-            )
-        if LUNG_RADS in chosen:
-            significant = ui.significantEdit.text.strip()
-            exam = ScreeningExam(
-                not_evaluable=ui.notEvaluableEdit.text.strip(),
-                awaiting_prior=bool(ui.awaitingPriorCheckBox.checked),
-                suspected_infection=ui.infectionEdit.text.strip(),
-                significant=(significant,) if significant else (),
-            )
-        return GuidelineContext(patient, exam)
-
     def _formats(self) -> tuple[str, ...]:
         return tuple(name for name, box in self._boxes.items() if box.checked and name not in self._obstacles)
-
-    def _guidelines(self) -> tuple[str, ...]:
-        return guideline_choices()[self.ui.guidelineComboBox.currentIndex][1]
 
     def _isDeidentified(self) -> bool:
         return bool(self.ui.deidentifyCheckBox.checked)

@@ -28,7 +28,7 @@ class FindingsTable:
     def __init__(self, ui: Any, onSelected: Callable[[str | None], None], onChanged: Callable[[], None]) -> None:
         self.ui, self._onChanged = ui, onChanged
         self.rows: dict[str, CandidateRow] = {}
-        self._searched: dict[str, str] = {}
+        self._searched: dict[str, tuple[CandidateRow, str]] = {}
         self._shown: Mapping[str, bool] = {}
         self._columns = candidate_columns()
         self._known: list[Column] = []
@@ -42,13 +42,10 @@ class FindingsTable:
     # -- content ---------------------------------------------------------------------------------------------------
     def setRows(self, rows: Sequence[CandidateRow]) -> None:
         """Take other rows, or other values of the same; none is seen until `show`."""
-        former, self.rows = self.rows, {row.label: row for row in rows}
+        self.rows = {row.label: row for row in rows}
         known = known_columns(self._columns, rows)
         isKnown = known == self._known
         self._known = known
-        for row in rows:
-            if former.get(row.label) is not row or not isKnown:
-                self._searched[row.label] = " ".join(c.cell(row)[0] for c in known).casefold()
         types, matches = ({row.values.get(field) for row in rows} for field in ("density", "match"))
         densities = {value: text for value, text in density_names().items() if value in types}
         _setChoices(self.ui.densityFilter, _("All types"), dict(sorted(densities.items())))
@@ -56,6 +53,7 @@ class FindingsTable:
         reference = {value: text for value, text in match_choices().items() if value in matches}
         _setChoices(self.ui.statusFilter, _("All statuses"), {**status_names(), **reference})
         if not isKnown:
+            self._searched.clear()
             self._fillColumnsMenu()
         self._fill()
 
@@ -66,7 +64,7 @@ class FindingsTable:
         density, status = (_chosen(box) for box in (self.ui.densityFilter, self.ui.statusFilter))
         listed = {
             label: bool(shown.get(label))
-            and all(word in self._searched[label] for word in words)
+            and (not words or self._holds(row, words))
             and density in ("", row.values.get("density"))
             and status in ("", row.values.get("status"), row.values.get("match"))
             for label, row in self.rows.items()
@@ -119,6 +117,16 @@ class FindingsTable:
         """Without rows there is nothing to filter."""
         for widget in (self.ui.candidatesTable, self.ui.filterWidget):
             widget.visible = bool(self.rows)
+
+    def _holds(self, row: CandidateRow, words: Sequence[str]) -> bool:
+        """Whether all words stand in a row. What it holds is put together when somebody first looks for something."""
+        searched = self._searched.get(row.label)
+        if searched is None or searched[0] is not row:
+            # With what stands behind an abbreviation: "ground" finds a GGN.
+            cells = (part for column in self._known for part in column.cell(row))
+            searched = (row, " ".join(part for part in cells if isinstance(part, str)).casefold())
+            self._searched[row.label] = searched
+        return all(word in searched[1] for word in words)
 
     def _fill(self) -> None:
         visible = self._visibleKeys()

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...review import Finding, LiveMatch
+import slicer
+
+from ...report.build import patient_age_years
+from ...report.context import GuidelineContext
+from ...report.suggestions import suggest_one
+from ...review import Finding, LiveMatch, shown_findings
+from ...rules import Patient, Recommendation
 from ...scene.detections import DetectionNodes, read_record
+from ...scene.review import SceneReview
+from ...scene.stored import StoredDetection
 from ..candidates import MISSED, CandidateRow, finding_row, missed_row
 from .comparing import ReferenceLogic
 
@@ -43,10 +51,13 @@ class ListingLogic(ReferenceLogic):
         for finding in findings:
             match = review.comparison.status(finding.id) if review.comparison is not None else None
             known = former.get(finding.id)
-            if known is None or known[0] is not finding or known[1].values["match"] != match:
+            if known is None or known[0] is not finding:
                 row = finding_row(finding, review.volume, match, review.color(finding.id), uids)
-                known = (finding, row)
-            kept[finding.id] = known
+            else:
+                row = known[1]
+                if row.values["match"] != match:
+                    row = row.compared(match, review.color(finding.id))
+            kept[finding.id] = (finding, row)
         self._rows = (nodes.record, kept)
         references = review.comparison.references if review.comparison is not None else ()
         missed = [missed_row(n, nodule, review.volume) for n, nodule in enumerate(references, start=1)]
@@ -65,6 +76,28 @@ class ListingLogic(ReferenceLogic):
             shown.update({f"{MISSED}{n}": found is None for n, found in enumerate(match.found_by, start=1)})
         return Listing(shown, match)
 
+    def suggestion(
+        self, nodes: DetectionNodes, findingId: str, threshold: float, guideline: str, patient: Patient | None = None
+    ) -> Recommendation | None:
+        """What a guideline suggests for a finding, with a reader's word over it, as the report says it; None where it
+        cannot be classified.
+
+        :param threshold: of the findings that count beside it. :param guideline: one of
+            `report.suggestions.GUIDELINES`. :param patient: as stated for the report.
+        """
+        state = self.review(nodes).state
+        shown = shown_findings(state, threshold)
+        known = GuidelineContext(patient or Patient()).with_age(
+            patient_age_years(self._record(nodes)["findings"]["series"])
+        )
+        others = [finding for name, finding in state.findings.items() if shown[name]]
+        return suggest_one(state.finding(findingId), others, known.patient, guideline)
+
+    def rememberDetection(self, nodes: DetectionNodes, stored: StoredDetection) -> None:
+        """Called when results have just been added to the scene: they need not be read from it again."""
+        self._sceneReview = SceneReview(slicer.mrmlScene, nodes, stored)
+        self._readRecord = (_key(nodes), {"findings": stored.findings, "operating_table": stored.operating_table})
+
     def forgetReview(self) -> None:
         """Called when a scene closes: let go of its nodes and voxels. A review is read again when it is needed."""
         super().forgetReview()
@@ -72,7 +105,12 @@ class ListingLogic(ReferenceLogic):
 
     def _record(self, nodes: DetectionNodes) -> dict[str, Any]:
         """A detection's record, which is read once: it is long."""
-        key = (nodes.record, nodes.record.GetMTime())
+        key = _key(nodes)
         if self._readRecord is None or self._readRecord[0] != key:
             self._readRecord = (key, read_record(nodes.record))
         return self._readRecord[1]
+
+
+def _key(nodes: DetectionNodes) -> Any:
+    """Is another one when the record is another one, or its text."""
+    return nodes.record, nodes.record.GetText()

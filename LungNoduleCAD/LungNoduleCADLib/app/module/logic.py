@@ -86,6 +86,7 @@ class DetectionLogic(ViewingLogic, ExplanationLogic, PlottingLogic, ExportLogic)
         self._runVolume: Volume | None = None
         self._runTable: OperatingTable | None = None
         self._runPreparation: Background[PreparedDetection] | None = None
+        self._formerNodes: DetectionNodes | None = None
         self._isRunCancelled = self._isRunSettled = False
         self._lastOutcome, self._lastError = Outcome.CANCELLED, ""
         self._timer = qt.QTimer()
@@ -181,6 +182,7 @@ class DetectionLogic(ViewingLogic, ExplanationLogic, PlottingLogic, ExportLogic)
                 return  # to the event loop: adding results and showing them is too much for one turn of it
         self._timer.stop()
         self._run = None
+        self._removeFormer()
         if run.details:
             logging.error("%s\n%s", run.error, run.details)
         if self.listener is not None:
@@ -212,11 +214,15 @@ class DetectionLogic(ViewingLogic, ExplanationLogic, PlottingLogic, ExportLogic)
         return run.outcome if self._runPreparation.is_done else None
 
     def _addResult(self, prepared: PreparedDetection, volumeNode: Any) -> None:
-        former = self.detection(volumeNode)
+        self._formerNodes = self.detection(volumeNode)
         with batch(slicer.mrmlScene):
             nodes = add_detection(slicer.mrmlScene, prepared, volumeNode)
+            self.rememberDetection(nodes, prepared.stored)
             self.startReview(nodes)
-            self.review(nodes)  # opened here, so that showing it takes less time
+
+    def _removeFormer(self) -> None:
+        """Until the new results are shown the reader has the former ones, whole: `detection` finds the oldest."""
+        former, self._formerNodes = self._formerNodes, None
         if former is not None:
             remove_detection(slicer.mrmlScene, former)
 

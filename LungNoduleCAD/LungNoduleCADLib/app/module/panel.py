@@ -169,9 +169,10 @@ class DetectionPanel:
             self._displayError()
             return
         self.state = self._idleState()
-        self.refresh(self._volume)
-        if outcome is Outcome.CANCELLED and self._volume is not None:
-            self._setState(self.state, _("Cancelled; the scene is as it was."))
+        if self.isOutdated():  # results may have been shown already, and the reader at work in them
+            self.refresh(self._volume)
+        isCancelled = outcome is Outcome.CANCELLED and self._volume is not None
+        self._setState(self.state, _("Cancelled; the scene is as it was.") if isCancelled else "")
 
     def onDevicesTimer(self) -> None:
         """Called until the driver has said which GPUs there are."""

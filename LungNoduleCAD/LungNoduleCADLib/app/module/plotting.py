@@ -63,17 +63,22 @@ class PlottingLogic(ListingLogic):
         outcomes = pooled_outcomes(comparisons)
         curve = free_response(outcomes).curve
         self._frocCases = (cases, comparisons, outcomes)
-        nodules = len(outcomes.nodule_score)
-        title = _("FROC: {nodules} nodules, scans: {scans}").format(nodules=nodules, scans=outcomes.scans)
         with batch(slicer.mrmlScene):
-            chart = show_froc(slicer.mrmlScene, curve, title)
+            chart = show_froc(slicer.mrmlScene, curve, _("FROC"))
             self._markThreshold(outcomes, threshold)
         return chart
 
     def _markThreshold(self, outcomes: Outcomes, threshold: float) -> None:
         name = _("Threshold {threshold}").format(threshold=f"{threshold:.2f}")
-        point = (threshold, outcomes.fp_per_scan(threshold), outcomes.sensitivity(threshold))
-        show_operating_point(slicer.mrmlScene, *point, name)
+        fp_per_scan, sensitivity = outcomes.fp_per_scan(threshold), outcomes.sensitivity(threshold)
+        title = _("FROC: {nodules} nodules, scans: {scans}; at {threshold}: {found} %, {fp} FP/scan").format(
+            nodules=len(outcomes.nodule_score),
+            scans=outcomes.scans,
+            threshold=f"{threshold:.2f}",
+            found=round(100 * sensitivity),
+            fp=f"{fp_per_scan:.1f}",
+        )
+        show_operating_point(slicer.mrmlScene, threshold, fp_per_scan, sensitivity, name, title)
 
     def _casesWithReference(self, nodes: DetectionNodes) -> list[tuple[DetectionNodes, Comparison]]:
         """All detections in the scene with what they are compared with; this one is read last, and stays at hand."""

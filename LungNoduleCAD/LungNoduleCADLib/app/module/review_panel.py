@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 from ...errors import InputError
 from ...review import Finding, ReviewState
 from ...scene.detections import DetectionNodes
+from .callipers_panel import CallipersPanel
+from .category_panel import CategoryPanel
 from .finding_panel import FindingPanel
 from .findings_table import FindingsTable
 from .logic import DetectionLogic
@@ -45,6 +47,8 @@ class ReviewPanel:
         self.reader = ReaderPanel(ui, logic, self.change)
         self.outlines = OutlinePanel(ui, logic, self._selection, self.change, self._tell)
         self.finding = FindingPanel(ui, logic, self.change)
+        self.callipers = CallipersPanel(ui, logic, self.change, self._tell)
+        self.category = CategoryPanel(ui, logic, self.change)
         self._trail = TrailView(widget)
         self._reasons = qt.QMenu(ui.rejectButton)
         for reason, text in reason_names().items():
@@ -93,18 +97,27 @@ class ReviewPanel:
 
     def enter(self) -> None:
         """Called when the module is shown."""
+        self.callipers.enter()
         self.outlines.enter()
 
     def exit(self) -> None:
         """Called when another module is shown."""
         self.finding.commit()
+        self.callipers.exit()
+        self.outlines.exit()
         self.ui.addButton.checked = False
+
+    def close(self) -> None:
+        """Let go of the scene; the panel is not used again."""
+        self.callipers.close()
+        self.outlines.close()
 
     def setBusy(self, isBusy: bool) -> None:
         """While a run is on, its results will replace this review."""
         self.ui.reviewWidget.enabled = self.ui.readerWidget.enabled = not isBusy
         if isBusy:
             self.ui.addButton.checked = False
+            self.callipers.stop()
 
     def mayBeReplaced(self) -> bool:
         """Ask where a new result would take the place of decisions."""
@@ -119,6 +132,7 @@ class ReviewPanel:
     def forgetMessage(self) -> None:
         """Called when the user looks at another finding: what was said of the last one is over."""
         if not self.ui.addButton.checked:
+            self.callipers.stop()
             self._message = ""
 
     @property
@@ -198,7 +212,10 @@ class ReviewPanel:
         self.reader.updateGui(nodes, self._state)
         ui.reviewWidget.visible = nodes is not None
         selected = self._selection()
-        self.finding.updateGui(nodes, selected[0] if len(selected) == 1 else None)
+        finding = selected[0] if len(selected) == 1 else None
+        self.finding.updateGui(nodes, finding)
+        self.callipers.updateGui(nodes, finding)
+        self.category.updateGui(nodes, finding, threshold)
         self.outlines.updateGui(selected)
         if nodes is None:
             return

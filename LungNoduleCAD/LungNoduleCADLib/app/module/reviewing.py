@@ -33,7 +33,8 @@ from ...review import (
     review_counts,
     shown_findings,
 )
-from ...review.decisions import Part
+from ...review.decisions import Part, length_mm
+from ...review.state import Callipers
 from ...scene.detections import VOLUME_ROLE, DetectionNodes
 from ...scene.geometry import to_ras
 from ...scene.reference_nodes import volume_node_point
@@ -141,6 +142,13 @@ class ReviewLogic:
         """Another long and short axis than the automatic ones; None goes back to them."""
         self._recordChange(nodes, SetCallipers(findingId, part, axesMm))
 
+    def setCalliperLines(self, nodes: DetectionNodes, findingId: str, lines: Callipers, part: Part = "nodule") -> None:
+        """Another long and short axis than the automatic ones, as the lengths of two lines in the scan's own
+        coordinates, LPS mm; the longer one is the long axis."""
+        longer, shorter = sorted(lines, key=length_mm, reverse=True)
+        axes = (length_mm(longer), length_mm(shorter))
+        self._recordChange(nodes, SetCallipers(findingId, part, axes, (longer, shorter)))
+
     def setCategory(
         self,
         nodes: DetectionNodes,
@@ -185,6 +193,10 @@ class ReviewLogic:
     def startEditing(self, nodes: DetectionNodes, findingId: str) -> None:
         """Before the Segment Editor is given a finding's segment."""
         self.review(nodes).prepare_edit(findingId)
+
+    def hasEdits(self, nodes: DetectionNodes) -> bool:
+        """Whether somebody has drawn in a segment since: there is something for `takeEdits`."""
+        return self.review(nodes).has_edits()
 
     def takeEdits(self, nodes: DetectionNodes) -> list[str]:
         """After editing: take all outlines that differ into the review; returns whose they are."""

@@ -137,6 +137,19 @@ def density_names() -> dict[str, str]:
     }
 
 
+def density_symbols() -> dict[str, str]:
+    """The same, short enough for a narrow column."""
+    return {**density_names(), "ground-glass": _("GGN")}
+
+
+def category_text(value: str) -> str:
+    """A guideline's category, and whose it is: suggested, or a reader's with the suggested one behind it."""
+    final, _space, suggested = value.partition(" ")
+    if suggested:
+        return _("{category} (suggested {suggested})").format(category=final, suggested=suggested)
+    return _("{category} suggested").format(category=final)
+
+
 def status_names() -> dict[str, str]:
     """What was decided about a candidate."""
     return {

@@ -21,7 +21,7 @@ from .close_up_view import CloseUpView
 from .columns import Column, candidate_columns
 from .logic import DetectionLogic
 from .shortcuts import KEYS, with_key
-from .texts import match_choices, plane_text, slab_text
+from .texts import density_names, match_choices, plane_text, slab_text
 from .viewing import SLABS_MM, WINDOWS_HU, field_mm
 
 SOON_MS = 30
@@ -70,9 +70,11 @@ class ViewingPanel(VTKObservationMixin):
         self.removeObservers()
 
     def show(self, volumeNode: Any, nodes: DetectionNodes | None) -> None:
-        """Follow a volume, or none, and what was detected in it; nothing is selected."""
+        """Follow a volume, or none, and what was detected in it; of another one nothing is selected."""
         self.removeObservers()
-        self._volumeNode, self._nodes, self._row = volumeNode, nodes, None
+        if (volumeNode, nodes) != (self._volumeNode, self._nodes):
+            self._row = None
+        self._volumeNode, self._nodes = volumeNode, nodes
         followed = [volumeNode, *([nodes.segmentation, nodes.candidates] if nodes is not None else [])]
         for display in [node.GetDisplayNode() for node in followed if node is not None]:
             if display is not None:
@@ -156,6 +158,10 @@ class ViewingPanel(VTKObservationMixin):
         assert self._row is not None
         cells = [(self._columns[key], self._columns[key].value(self._row)) for key in FACTS]
         facts = [_fact(column, value) for column, value in cells if value is not None]
+        automatic = self._row.values.get("automatic_diameter_mm")
+        if automatic is not None:
+            diameter = self._columns["automatic_diameter_mm"].text(automatic)
+            facts.insert(FACTS.index("volume_mm3"), _("by callipers, automatic {diameter}").format(diameter=diameter))
         match = self._row.values.get("match")
         against = [match_choices()[match]] if match is not None else []
         return " · ".join([f"<b>{self._row.label}</b>", *facts, *against])
@@ -208,4 +214,8 @@ def _nothing_selected() -> str:
 
 
 def _fact(column: Column, value: Any) -> str:
+    if column.key == "density":
+        return density_names()[value]
+    if column.key == "mean_diameter_mm":
+        return _("{diameter} mm").format(diameter=column.text(value))
     return f"{column.title} {column.text(value)}" if column.key in TITLED else column.text(value)
