@@ -8,7 +8,7 @@
     lungnodulecad demo
     lungnodulecad info
     lungnodulecad evaluate froc --annotations A --scans S --submission F
-    lungnodulecad evaluate report --annotations A --scans S --submission F --output DIR
+    lungnodulecad evaluate report --submission RESULTS --annotations A --output DIR
 
 Exit codes: 0 done; 1 a fault of this program; 2 something for the user to mend, said in one line on standard error;
 130 stopped by Ctrl-C, 143 by a kill. Whatever the code, a result is written whole or not at all.
@@ -29,6 +29,7 @@ from . import __version__
 from .app.console_progress import STYLES, progress_reporter
 from .app.evaluation_arguments import add_page_arguments, add_submission_arguments
 from .app.interrupt import Stopped, stop_on_signals
+from .app.report_arguments import add_report_arguments, report_choices
 from .errors import InputError, LungNoduleCADError
 
 # Only what parsing needs is imported above: `--help` and refusals must not wait for PyTorch.
@@ -98,16 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     detect.set_defaults(run=_detect)
 
     report = commands.add_parser("report", parents=[common], help="make a report of a detection")
-    report.add_argument("result", type=Path, metavar="RESULT_DIR", help="folder that `detect` wrote")
-    report.add_argument("--format", type=_names, metavar="LIST", help="of html, pdf, csv, json, sr, seg, png (default: "
-                        "html,pdf,csv,json)")  # fmt: skip
-    report.add_argument("--output", type=Path, metavar="DIR", help="default: the folder `report` in RESULT_DIR")
-    report.add_argument("--deidentify", action="store_true", help="leave out name, number, dates, free text and paths")
-    report.add_argument("--source", type=Path, metavar="PATH", help="where the scan is now, when it was moved")
-    report.add_argument("--review", type=Path, metavar="FILE", help="the review (default: review.json in RESULT_DIR)")
-    report.add_argument("--guideline", type=_names, metavar="LIST", help="of lung-rads, fleischner (default), or none")
-    report.add_argument("--threshold", type=float, metavar="T", help="least score that counts (default: the result's)")
-    report.add_argument("--notes", default="", metavar="TEXT", help="a reader's words for the whole")
+    add_report_arguments(report, _day)
     report.set_defaults(run=_report)
 
     explain = commands.add_parser("explain", parents=[common, running], help="why a finding has its score")
@@ -167,7 +159,6 @@ def build_parser() -> argparse.ArgumentParser:
     page = kinds.add_parser("report", parents=[common], help="a page of every figure of submissions")
     add_submission_arguments(page)
     add_page_arguments(page)
-    page.add_argument("--images", type=Path, metavar="DIR", help="folder of the scans, for pictures of examples")
     page.set_defaults(run=_evaluate_report)
     return parser
 
@@ -204,13 +195,7 @@ def _detect(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from .app.report import ReportTask, describe_report, make_report
 
-    names = ("output", "deidentify", "source", "review", "threshold", "notes")
-    choices = {name: getattr(arguments, name) for name in names}
-    if arguments.format is not None:
-        choices["formats"] = arguments.format
-    if arguments.guideline is not None:
-        choices["guidelines"] = () if arguments.guideline == ("none",) else arguments.guideline
-    print(describe_report(make_report(ReportTask(arguments.result, **choices))))
+    print(describe_report(make_report(ReportTask(arguments.result, **report_choices(arguments)))))
 
 
 def _explain(arguments: argparse.Namespace) -> None:
@@ -289,11 +274,6 @@ def _evaluate_report(arguments: argparse.Namespace) -> None:
     from .app.submission_report import write_submission_report
 
     print(write_submission_report(arguments))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """A list with commas; each name once."""
-    return tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
 
 
 def _count(text: str) -> int:

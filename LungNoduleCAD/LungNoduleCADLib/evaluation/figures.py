@@ -81,7 +81,7 @@ def precision_recall_figure(result: Classification) -> bytes:
     _unit_axis(axes, "x")
     _unit_axis(axes, "y")
     axes.set(xlabel="Recall (sensitivity)", ylabel="Precision")
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="center left", frameon=False)
     return _png(figure)
 
 

@@ -69,8 +69,8 @@ def _set(result: SetResult) -> dict[str, Any]:
         "froc": {**froc, "cpm_interval": None if band is None else band["cpm"]},
         "candidates": None if result.candidates is None else classification_as_json(result.candidates),
         "malignancy": None if result.malignancy is None else _malignancy(result.malignancy),
-        "by_size": [_stratum(s) for s in result.sizes],
-        "by_type": [_stratum(s) for s in result.types],
+        "by_size": [stratum_as_json(s) for s in result.sizes],
+        "by_type": [stratum_as_json(s) for s in result.types],
         "operating_table": [
             {
                 "threshold": row.threshold,
@@ -148,7 +148,8 @@ def _malignancy(result: Malignancy) -> dict[str, Any]:
     }
 
 
-def _stratum(stratum: Stratum) -> dict[str, Any]:
+def stratum_as_json(stratum: Stratum) -> dict[str, Any]:
+    """Figures of the nodules of one size or type."""
     return {
         "name": stratum.name,
         "nodules": stratum.nodules,

@@ -10,7 +10,7 @@ Bools = NDArray[np.bool_]
 FEWEST_HULL_POINTS, MOST_HULL_POINTS = 50, 1500
 
 
-def _directions(count: int) -> NDArray[np.float32]:
+def directions(count: int) -> NDArray[np.float32]:
     """Unit vectors spread evenly over the sphere (a golden spiral)."""
     step = np.arange(count) + 0.5
     height = 1 - 2 * step / count
@@ -19,7 +19,7 @@ def _directions(count: int) -> NDArray[np.float32]:
     return np.stack([height, width * np.sin(turn), width * np.cos(turn)]).astype(np.float32)
 
 
-HULL_DIRECTIONS = _directions(48)
+HULL_DIRECTIONS = directions(48)
 
 
 def within_hull(voxels: Bools, lung: Bools, spacing: NDArray[np.float64], share: float, margin_mm: float) -> Bools:

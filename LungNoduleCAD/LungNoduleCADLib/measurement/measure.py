@@ -7,6 +7,7 @@ import numpy as np
 from ..findings import Measurements, Point, Segment, VoxelMask
 from ..volume import Volume
 from .axes import AxialAxes, axial_axes
+from .contacts import without_contacts
 from .density import density_type
 from .ellipsoid import fitted_ellipsoid
 from .local_box import equivalent_diameter, trimmed
@@ -34,6 +35,7 @@ def measure(volume: Volume, mask: VoxelMask, lungs: Lungs | None = None) -> Meas
     if any(side.start < 0 or side.stop > n for side, n in zip(mask.region, volume.shape, strict=True)):
         raise ValueError(f"the mask at {mask.start_kji} reaches beyond the volume of {volume.shape}")
     hu = volume.voxels[mask.region][mask.voxels].astype(np.float64)
+    mask = without_contacts(volume, mask)
     found = occupancy(volume, mask)
     size = found.volume_mm3
     diameter = equivalent_diameter(size)

@@ -93,8 +93,8 @@ def occupancy(volume: Volume, mask: VoxelMask) -> Occupancy:
     """The occupancy of a nodule whose mask, drawn about its edge, holds at least one voxel."""
     spacing = volume.spacing_kji_mm
     unit = spacing / np.maximum(spacing, UNIT_MM)
-    lung = _lung_density(*_box(volume, mask, RING[1], unit)[1:], unit)
-    start, hu, inside = _box(volume, mask, OUTER_REACH + OTHER_REACH, unit)
+    lung = lung_density(volume, mask)
+    start, hu, inside = boxed(volume, mask, OUTER_REACH + OTHER_REACH, unit)
     outside = ndimage.distance_transform_edt(~inside, sampling=unit)
     # The scan's own edge is no edge of the nodule, and everywhere else the box is wider than the mask.
     depth = ndimage.distance_transform_edt(inside, sampling=unit)
@@ -157,7 +157,7 @@ def occupancy(volume: Volume, mask: VoxelMask) -> Occupancy:
     )
 
 
-def _box(volume: Volume, mask: VoxelMask, reach: float, unit: Floats) -> tuple[NDArray[np.intp], Singles, Bools]:
+def boxed(volume: Volume, mask: VoxelMask, reach: float, unit: Floats) -> tuple[NDArray[np.intp], Singles, Bools]:
     """The box that reaches beyond a mask: its first voxel's index, its densities, and the mask in it."""
     pad = np.ceil(reach / unit).astype(int) + 1
     start = np.maximum(np.asarray(mask.start_kji) - pad, 0)
@@ -169,7 +169,11 @@ def _box(volume: Volume, mask: VoxelMask, reach: float, unit: Floats) -> tuple[N
     return start, hu, inside
 
 
-def _lung_density(hu: Singles, inside: Bools, unit: Floats) -> float:
+def lung_density(volume: Volume, mask: VoxelMask) -> float:
+    """Median density of the lung around a mask."""
+    spacing = volume.spacing_kji_mm
+    unit = spacing / np.maximum(spacing, UNIT_MM)
+    _, hu, inside = boxed(volume, mask, RING[1], unit)
     # Every other row and column say the same of a median, in a quarter of the time.
     hu, outside = (
         hu[:, ::2, ::2],

@@ -1,8 +1,8 @@
-"""One look for a nodule around a seed: threshold, convex hull of the lung, opening."""
+"""One look for a nodule around a seed: threshold, convex hull of the lung, opening, and the cut of what leaves it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from ..findings import VoxelMask
 from ..volume import Volume
+from .body import TOUCHING, Leaving, fitted_body, leaving
 from .hull import within_hull
 from .local_box import LocalBox, depth_mm, equivalent_diameter, extent_of, local_box
 from .occupancy import NORMAL_LUNG_HU, SOLID_HU
@@ -33,6 +34,9 @@ class RefineSettings:
     :param hull_share, hull_margin_mm: of the hull of the lung, see `hull.within_hull`.
     :param opening: radius of the opening as a share of the radius of the largest ball in the nodule: what is thinner is
         a vessel.
+    :param leaving: thicker vessels, cut off where they leave the nodule's body, :param largest_body_mm: when the
+        largest ball's radius in it is at most this. Larger nodules are less like ellipsoids, and seldom thinner than
+        twice their vessels.
     :param rounding: standard deviation of the smoothing that rounds the outline, as a share of the outline's diameter,
         and :param most_rounding_mm: its limit; half of that across slices.
     :param rounding_level: occupancy after that smoothing from which on a voxel belongs to the nodule.
@@ -52,10 +56,12 @@ class RefineSettings:
     hull_share: float = 0.97
     hull_margin_mm: float = 1.0
     opening: float = 0.5
+    leaving: Leaving = field(default_factory=Leaving)
+    largest_body_mm: float = 4.5
     rounding: float = 0.2
     most_rounding_mm: float = 1.5
     rounding_level: float = 0.35
-    halo_share: float = 0.7
+    halo_share: float = 0.5
     halo_level: float = 0.45
     least_share: float = 0.08
 
@@ -68,6 +74,11 @@ HALO_CONTRAST_HU = 120.0
 FEWEST_SHELL_VOXELS = 20
 SHARE_BEYOND = 0.03
 """An outline with more voxels than this share of its own next to it, dense and out of reach, was cut off."""
+
+MOST_OPEN = 0.3
+"""Share of an outline's surroundings in which vessels may go on."""
+MIDDLE_SHARE = 0.75
+"""Voxels of at least this share of the greatest depth are the middle that a body is fitted around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +130,12 @@ def outline_around(
     if halo_hu is not None:
         edge_hu = lung_hu + settings.halo_level * (halo_hu - lung_hu)
         found = part_with_seed(((box.hu > edge_hu) & allowed) | found, found.astype(np.float64))
-    found = _without_vessels(found, box, settings.opening)
+    beyond = wide & ~allowed & (box.hu > edge_hu)
+    found, left = _without_vessels(found, box, beyond, settings)
     if found.sum() < settings.least_share * seed.voxels.sum():
         return None
-    beyond = ndimage.binary_dilation(found) & wide & ~allowed & (box.hu > edge_hu)
-    return Outline(box, allowed, found, bool(beyond.sum() > SHARE_BEYOND * found.sum()))
+    cut_off = (ndimage.binary_dilation(found) & beyond).sum() > SHARE_BEYOND * found.sum()
+    return Outline(box, allowed & ~left, found, bool(cut_off))
 
 
 def _reach(box: LocalBox, growth_mm: float) -> tuple[NDArray[np.float64], float]:
@@ -191,18 +203,33 @@ def part_with_seed(voxels: Bools, weight: NDArray[np.float64]) -> Bools:
     return labels == best if held[best] > 0 else np.zeros_like(voxels)
 
 
-def _without_vessels(voxels: Bools, box: LocalBox, share: float) -> Bools:
-    """Opening by a ball, its core restricted to the part in the seed, and its regrowth to what was there before."""
+def _without_vessels(voxels: Bools, box: LocalBox, beyond: Bools, settings: RefineSettings) -> tuple[Bools, Bools]:
+    """Opening by a ball, its core restricted to the part in the seed, and its regrowth to what was there before; then
+    what leaves the body is cut off.
+
+    :param beyond: where what is dense goes on out of reach.
+    :returns: what is kept, and what was cut off from the body.
+    """
     # Everything happens in the extent of the voxels, with an empty frame for the distances.
     extent = extent_of(voxels, margin=1)
     inner, seed = voxels[extent], box.seed[extent]
     depth = ndimage.distance_transform_edt(inner, sampling=box.spacing)
-    radius = share * float(depth[seed].max())
+    deepest = float(depth[seed].max())
+    radius = settings.opening * deepest
     core = part_with_seed(depth > radius, np.where(seed, depth, 0) ** 2)
+    kept, left = np.zeros_like(voxels), np.zeros_like(voxels)
     if not core.any():
-        return voxels
+        return voxels, left
     # Half a voxel more, because distances are between voxel centres, and the core's edge lies beyond its outermost one.
     near = ndimage.distance_transform_edt(~core, sampling=box.spacing) <= radius + box.spacing[1] / 2
-    kept = np.zeros_like(voxels)
-    kept[extent] = part_with_seed(inner & near, seed.astype(np.float64))
-    return kept
+    opened = part_with_seed(inner & near, seed.astype(np.float64))
+    shell = ndimage.binary_dilation(opened) & ~opened
+    # What goes on in many directions is a nodule of which too little has been looked at.
+    closed = (shell & beyond[extent]).sum() <= MOST_OPEN * shell.sum()
+    if closed and deepest <= settings.largest_body_mm:
+        middle = core & seed & (depth > MIDDLE_SHARE * depth[core & seed].max())
+        body = fitted_body(opened, middle, box.spacing)
+        ends = ndimage.binary_dilation(beyond[extent], structure=TOUCHING)
+        left[extent] = leaving(inner, depth, ends, body, box.spacing, settings.leaving, deepest)
+    kept[extent] = part_with_seed(opened & ~left[extent], seed.astype(np.float64))
+    return kept, left

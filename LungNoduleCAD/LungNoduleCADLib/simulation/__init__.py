@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .export import annotations_csv, nodule_labels, write_phantom
-from .nodule import HU_RANGES, NoduleModel, draw_nodule, insert_nodule, render_nodule
+from .nodule import HU_RANGES, draw_nodule, insert_nodule, render_nodule
+from .nodule_model import NoduleModel
 from .nodule_shape import NODULE_SHAPES, NoduleShape, NoduleSurface, draw_surface
 from .nodule_spec import (
     CALCIFICATIONS,

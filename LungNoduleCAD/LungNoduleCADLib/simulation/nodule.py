@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ..findings import DensityType
-from .interior import CAVITY_HU, SOFT_TISSUE_HU, SmoothNoise, calcium_share, cavity_share
+from .interior import SmoothNoise
+from .nodule_model import BROAD_OF_DIAMETER, FINE_MM, UNEVENNESS_MM, NoduleModel
 from .nodule_shape import NoduleSurface, draw_surface
 from .nodule_spec import NoduleSpec
 from .outline import OutlineSurface, turned
-from .strands import VESSEL_HU, Strands, draw_strands
+from .strands import draw_strands
 
 HU_RANGES: dict[DensityType, tuple[float, float]] = {
     "solid": (-50.0, 150.0),
@@ -42,79 +43,6 @@ _TEXTURE_SD_HU: dict[DensityType, float] = {
 _TEXTURE_CORRELATION_MM = 1.2
 
 
-_ROUGHNESS_MM, _UNEVENNESS_MM, _HAZE_MM = 1.0, 2.2, 1.8
-"""Over what distances a surface is rough and a body uneven, and how far its haze reaches."""
-
-
-@dataclass(frozen=True, eq=False)
-class NoduleModel:
-    """A nodule with nothing left to chance but its fine texture: the deterministic twin of a `NoduleSpec`.
-
-    :param fine: tags and spicules.
-    :param roughness: of the surface; :param unevenness: of the density. None where the spec wants none.
-    """
-
-    spec: NoduleSpec
-    surface: NoduleSurface | OutlineSurface
-    core: NoduleSurface | None
-    core_offset_mm: NDArray[np.float64]
-    core_hu: float
-    vessels: Strands
-    fine: Strands
-    roughness: SmoothNoise | None
-    unevenness: SmoothNoise | None
-
-    @property
-    def reach_mm(self) -> float:
-        """Radius of the ball that holds the nodule and all that leaves it, mm."""
-        haze = 2 * _HAZE_MM if self.spec.haze else 0.0
-        body = self.surface.reach_mm + 3 * self.spec.roughness_mm + haze
-        return max(body, self.vessels.reach_mm, self.fine.reach_mm)
-
-    def depth_mm(self, offsets_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far inside the body points (..., 3) relative to the centre lie, mm; spicules do not count."""
-        depth = self.surface.depth_mm(offsets_mm)
-        if self.roughness is not None:
-            depth += np.float32(self.spec.roughness_mm) * self.roughness(offsets_mm)
-        return depth
-
-    def occupancy(self, offsets_mm: NDArray[np.float32], width_mm: float = 1.0) -> NDArray[np.float32]:
-        """Share of the nodule's tissue, 0 to 1, at points (..., 3) relative to the centre, with all that leaves it.
-
-        :param width_mm: of a voxel; strands are drawn no thinner.
-        """
-        assert self.spec.edge_mm is not None
-        depth = self.depth_mm(offsets_mm)
-        alpha = _ramp(depth, self.spec.edge_mm)
-        if len(self.surface.spicule_lengths_mm):
-            np.maximum(alpha, _ramp(self.surface.spicule_depth_mm(offsets_mm), 1.0), out=alpha)
-        if self.spec.haze:
-            np.maximum(alpha, self.spec.haze * np.exp(np.minimum(depth, 0) / np.float32(_HAZE_MM)), out=alpha)
-        for strands in (self.vessels, self.fine):
-            if len(strands):
-                np.maximum(alpha, strands.occupancy(offsets_mm, width_mm), out=alpha)
-        return alpha
-
-    def density_hu(self, offsets_mm: NDArray[np.float32], width_mm: float = 1.0) -> NDArray[np.float32]:
-        """Density without fine texture, HU, at points (..., 3) relative to the centre."""
-        spec = self.spec
-        assert spec.hu is not None
-        hu = np.full(offsets_mm.shape[:-1], spec.hu, dtype=np.float32)
-        if self.unevenness is not None and spec.density == "calcified":
-            calcium = calcium_share(spec, self.depth_mm(offsets_mm), offsets_mm, self.unevenness)
-            hu = SOFT_TISSUE_HU + calcium * np.float32(spec.hu - SOFT_TISSUE_HU)
-        if self.core is not None:
-            share = _ramp(self.core.depth_mm(offsets_mm - self.core_offset_mm.astype(np.float32)), 1.2)
-            hu += share * np.float32(self.core_hu - spec.hu)
-        if self.unevenness is not None:
-            hu += np.float32(spec.heterogeneity_hu) * self.unevenness(offsets_mm)
-            if spec.cavity_fraction:
-                hu += cavity_share(spec, offsets_mm, self.unevenness, self.core_offset_mm) * (CAVITY_HU - hu)
-        if len(self.vessels):
-            hu += self.vessels.occupancy(offsets_mm, width_mm) * np.maximum(VESSEL_HU - hu, 0)
-        return hu
-
-
 def draw_nodule(spec: NoduleSpec, rng: np.random.Generator) -> NoduleModel:
     """Fill every None of a spec and draw the surface; the same spec and generator state give the same nodule."""
     edge = spec.edge_mm
@@ -138,9 +66,12 @@ def draw_nodule(spec: NoduleSpec, rng: np.random.Generator) -> NoduleModel:
     filled = replace(spec, edge_mm=edge, hu=hu, core_fraction=fraction)
     vessels, fine = draw_strands(spec, rng)
     reach = surface.reach_mm + 2
-    rough = SmoothNoise.drawn(rng, reach, _ROUGHNESS_MM) if spec.roughness_mm else None
+    rough = None
+    if spec.roughness_mm:
+        broad = SmoothNoise.drawn(rng, reach, max(BROAD_OF_DIAMETER * spec.diameter_mm, FINE_MM))
+        rough = broad, SmoothNoise.drawn(rng, reach, FINE_MM)
     inside = spec.heterogeneity_hu or spec.cavity_fraction or spec.calcification != "diffuse"
-    uneven = SmoothNoise.drawn(rng, reach, _UNEVENNESS_MM) if inside else None
+    uneven = SmoothNoise.drawn(rng, reach, UNEVENNESS_MM) if inside else None
     return NoduleModel(filled, surface, core, offset, core_hu, vessels, fine, rough, uneven)
 
 
@@ -166,7 +97,9 @@ def render_nodule(
     offsets = box_offsets_mm(model, spacing, offset_kji_mm)
     texture = rng.standard_normal(offsets.shape[:-1], dtype=np.float32)
     texture = gaussian_filter(texture, _TEXTURE_CORRELATION_MM / spacing)
-    texture *= _TEXTURE_SD_HU[model.spec.density] / max(float(texture.std()), 1e-6)
+    # An uneven body has its own texture; two would be more than real ones have.
+    deviation = _TEXTURE_SD_HU[model.spec.density] if model.unevenness is None else 0.0
+    texture *= deviation / max(float(texture.std()), 1e-6)
     width = float(spacing.max()) / supersampling
     total, weighted = np.zeros_like(texture), np.zeros_like(texture)
     steps = (np.arange(supersampling) + 0.5) / supersampling - 0.5
@@ -174,15 +107,15 @@ def render_nodule(
         points = offsets + shift.astype(np.float32)
         alpha = model.occupancy(points, width)
         total += alpha
-        # Where there is no nodule its density counts for nothing, but must not be undefined.
-        weighted += np.maximum(alpha, np.float32(1e-6)) * model.density_hu(points, width)
-    count = np.float32(supersampling**3)
-    hu = (
-        weighted / np.maximum(total, count * np.float32(1e-6))
-        if supersampling > 1
-        else model.density_hu(offsets, width)
-    )
-    return total / count, hu + texture
+        if supersampling > 1:
+            filled = alpha > 0
+            weighted[filled] += alpha[filled] * model.density_hu(points[filled], width)
+    if supersampling == 1:
+        return total, model.density_hu(offsets, width) + texture
+    # Where there is no nodule its density counts for nothing, but must not be undefined.
+    assert model.spec.hu is not None
+    hu = np.where(total > 0, weighted / np.maximum(total, np.float32(1e-12)), np.float32(model.spec.hu))
+    return total / np.float32(supersampling**3), hu + texture
 
 
 def box_offsets_mm(
@@ -227,9 +160,3 @@ def insert_nodule(
     volume_hu[box] = background + share * np.maximum(hu[cut] - background, 0)
     inside[box] = share >= 0.5
     return inside
-
-
-def _ramp(depth_mm: NDArray[np.float32], width_mm: float) -> NDArray[np.float32]:
-    """0 outside, 1 inside, a smooth step of the given width centred on the surface."""
-    t = np.clip(depth_mm / np.float32(width_mm) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)

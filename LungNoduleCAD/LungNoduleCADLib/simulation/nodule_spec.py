@@ -114,7 +114,7 @@ calcification 1 to 5 (popcorn to central) in 12 %, fat in none. Locations were c
 most hang on a vessel, a third lies against the pleura."""
 
 _BODY_HU: dict[DensityType, tuple[float, float]] = {
-    "solid": (25.0, 70.0), "part-solid": (-480.0, 110.0), "ground-glass": (-520.0, 90.0), "calcified": (1000.0, 350.0),
+    "solid": (32.0, 70.0), "part-solid": (-480.0, 110.0), "ground-glass": (-520.0, 90.0), "calcified": (1000.0, 350.0),
     "fat": (-80.0, 20.0),
 }  # fmt: skip
 """Mean and SD of LIDC's bodies, HU, such that the 90th percentile of their blurred density agrees with 743 real ones'
@@ -123,9 +123,13 @@ _SOLID_EDGE_MM = (0.4, 1.2)
 
 _CALCIFIED_UP_TO_MM = 8.0
 """Calcified nodules are small (80 % of LIDC's between 4.8 and 10.8 mm); larger ones are rarer by the square."""
-_SPICULATED_SHARE, _TAGGED_SHARE, _CAVITY_SHARE, _HAZY_SHARE = 0.12, 0.2, 0.02, 0.2
-"""LIDC's readers rated spiculation 3 to 5 in 9 % of these 743 nodules, mostly large ones; the other shares were set by
-eye."""
+_RATED_MM = (5.1, 6.8, 9.5, 14.2, 21.1)
+_SPICULATED, _MARKEDLY = (0.05, 0.13, 0.22, 0.46, 0.69), (0.01, 0.05, 0.10, 0.22, 0.49)
+"""By diameter: how many nodules LIDC's readers rated spiculated (2 to 5 of 5), and how many markedly (3 to 5), as
+`python -m training.reader_ratings` counts them."""
+_TAGGED_SHARE, _CAVITY_SHARE, _HAZY_SHARE = 0.2, 0.015, 0.12
+"""Hazy: readers rated the margin 1 or 2 (poorly defined) in 12 to 21 % at any size, subsolid ones among them;
+large ones often have haze in parts, as the measures of their edges say. The other two were set by eye."""
 
 
 def draw_nodule_spec(
@@ -161,28 +165,40 @@ def draw_nodule_spec(
         drawn = replace(drawn, density="solid")
     density = fixed.get("density", drawn.density)
     details = _details(diameter, density, drawn.location, rng) if population.detailed else {}
+    if fixed.get("shape", drawn.shape) == "sphere":
+        details.pop("elongation", None)
     return replace(drawn, **{**details, **fixed})
 
 
 def _details(diameter: float, density: DensityType, location: Location, rng: np.random.Generator) -> dict[str, Any]:
-    """What real nodules show beyond shape and density; ranges set by eye against LIDC's, as `training.realism` does
-    with numbers."""
+    """What real nodules show beyond shape and density; ranges without another source were set so that the measures of
+    `training.nodule_features` agree with LIDC's nodules, which `training.realism` compares."""
     size = min(diameter / 20, 1.0)
     subsolid = density in ("ground-glass", "part-solid")
-    spiculated = rng.random() < _SPICULATED_SHARE * (0.5 + 2 * size) and density != "calcified"
-    hazy = rng.random() < _HAZY_SHARE and density != "calcified"
+    hazy = rng.random() < _HAZY_SHARE + 0.45 * size**2 and density != "calcified"
     cavity = rng.random() < _CAVITY_SHARE * (1 + 3 * size) and density == "solid" and diameter > 8
-    hanging = int(rng.integers(0, 3)) if location == "juxtavascular" else int(rng.random() < 0.25)
-    edge = {"edge_mm": min(float(rng.uniform(*_SOLID_EDGE_MM)), 0.4 * diameter)} if not subsolid else {}
+    hanging = int(rng.integers(0, 3)) if location == "juxtavascular" else int(rng.random() < 0.4)
+    # Small nodules are mostly smooth; large ones mostly grow into the lung unevenly.
+    roughness = float(rng.uniform(0.05, 0.2) + size**1.5 * rng.uniform(0.1, 2.0) + (0.2 * size if subsolid else 0))
+    edge = min(float(rng.uniform(*_SOLID_EDGE_MM)), 0.4 * diameter)
     return {
-        **edge,
-        "hu": float(np.clip(rng.normal(*_BODY_HU[density]), -750, 2000)),
-        "roughness_mm": float(rng.uniform(0.05, 0.2) + (0.35 * size if subsolid else 0.2 * size)),
-        "heterogeneity_hu": float(rng.uniform(40, 110) if subsolid else rng.uniform(15, 60)),
-        "haze": float(rng.uniform(0.1, 0.4)) if hazy else 0.0,
+        **({} if subsolid else {"edge_mm": edge}),
+        "hu": float(np.clip(rng.normal(*_BODY_HU[density]) + (20 * size if density == "solid" else 0), -750, 2000)),
+        "roughness_mm": roughness if density != "calcified" else 0.1,
+        "heterogeneity_hu": float(rng.uniform(40, 110) if subsolid else rng.uniform(5, 60)),
+        "haze": float(rng.uniform(0.1, 0.5)) if hazy else 0.0,
+        "elongation": min(1.05 + float(rng.exponential(0.4)), 2.5),
         "calcification": str(rng.choice(CALCIFICATIONS, p=[0.8, 0.12, 0.04, 0.04])),
         "cavity_fraction": float(rng.uniform(0.25, 0.6)) if cavity else 0.0,
-        "vessels": hanging + int(rng.integers(0, 3) * size),
-        "tags": int(rng.integers(1, 4)) if rng.random() < _TAGGED_SHARE + 0.3 * size else 0,
-        "spicules": int(rng.integers(6, 22)) if spiculated else 0,
+        "vessels": hanging + int(rng.poisson(1.8 * size)),
+        "tags": int(rng.integers(1, 4 + int(2 * size))) if rng.random() < _TAGGED_SHARE + 0.4 * size else 0,
+        "spicules": _spicules(diameter, rng) if density != "calcified" else 0,
     }
+
+
+def _spicules(diameter: float, rng: np.random.Generator) -> int:
+    """None, a few, or a corona of them, as often as readers saw that at a size."""
+    drawn = rng.random()
+    if drawn < np.interp(diameter, _RATED_MM, _MARKEDLY):
+        return int(rng.uniform(0.8, 1.8) * min(diameter, 20.0))
+    return int(rng.integers(3, 9)) if drawn < np.interp(diameter, _RATED_MM, _SPICULATED) else 0

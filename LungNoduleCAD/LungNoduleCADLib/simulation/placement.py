@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..findings import VoxelMask
 from .anatomy import Anatomy
-from .nodule import NoduleModel, draw_nodule
+from .nodule import draw_nodule
+from .nodule_model import NoduleModel
 from .nodule_spec import NoduleSpec
 from .trees import Tubes
 

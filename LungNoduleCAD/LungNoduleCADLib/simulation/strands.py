@@ -12,7 +12,7 @@ from .nodule_spec import NoduleSpec
 _VESSEL_RADIUS_MM, _VESSEL_LENGTH_MM = (0.6, 1.3), (5.0, 14.0)
 """Subsegmental vessels and smaller; their length is that beyond the body."""
 _TAG_RADIUS_MM, _TAG_LENGTH_MM = (0.25, 0.5), (4.0, 12.0)
-_SPICULE_RADIUS_MM, _SPICULE_LENGTH_IN_RADII = (0.3, 0.7), (0.4, 1.1)
+_SPICULE_RADIUS_MM, _SPICULE_LENGTH_IN_RADII = (0.35, 0.9), (0.3, 1.1)
 VESSEL_HU = 30.0
 
 

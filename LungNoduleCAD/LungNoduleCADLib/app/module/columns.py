@@ -132,7 +132,8 @@ def candidate_columns() -> list[Column]:
             of("pleura_distance_mm"), number("{value:.1f} mm"),
         ),
         Column(
-            "malignancy", _("Malignancy"), _("Estimated probability of malignancy, from the readers' opinions of LIDC-IDRI, not from pathology. It goes mostly by size."),
+            "malignancy", _("Malignancy"),
+            _("Estimated probability that readers would call it malignant; not pathology. It goes mostly by size."),
             of("malignancy"), number("{value:.2f}"),
         ),
         Column(
