@@ -14,7 +14,20 @@ import vtk
 from host import Module, enter_module, leave_module
 from screenshots import SliceView
 
-from gui.driving import add, detect, detected, is_visible, select_row, set_threshold, table_column, texts, wait_until
+from gui.driving import (
+    add,
+    detect,
+    detected,
+    is_visible,
+    position_of,
+    select_row,
+    set_threshold,
+    show_views,
+    shows,
+    table_column,
+    texts,
+    wait_until,
+)
 from gui.test_life import save_close_and_open
 from gui.test_review import choose_item, errors, said, trail  # noqa: F401
 from gui.test_table import tick
@@ -220,6 +233,33 @@ def test_lines_belong_to_the_selected_finding_and_to_this_module(module: Module,
     assert lines() == {}
     enter_module(module)
     assert len(lines()) == 2
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, 25.0])
+def test_selecting_a_finding_shows_the_slice_in_which_it_was_measured(
+    module: Module, nodes: Any, interaction: Any, shift_mm: float
+) -> None:
+    views = show_views()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, shift_mm)
+    transform.SetMatrixTransformToParent(matrix)
+    for node in (detected(module).candidates, module.widget._parameterNode.inputVolume):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    middle = center(module, nodes, "N1") + np.array((2.0, 0.0, 5.0))
+    lines_lps = tuple(
+        (tuple(to_ras(middle - half)), tuple(to_ras(middle + half)))
+        for half in (np.array((4.5, 0.0, 0.0)), np.array((0.0, 3.5, 0.0)))
+    )
+    select_row(module, "N2")
+    module.widget.logic.setCalliperLines(nodes, "N1", lines_lps)
+    select_row(module, "N1")
+    r, a, s = middle
+    assert all(shows(view, (r, a, s + shift_mm)) for view in views.values())
+    module.widget.logic.undo(nodes)
+    select_row(module, "N2")
+    select_row(module, "N1")
+    assert all(shows(view, position_of(nodes, "N1")) for view in views.values())
 
 
 def test_they_come_back_with_a_saved_scene_and_reach_the_report(

@@ -155,7 +155,7 @@ def test_every_measurement_has_a_column(module: Module, nodes: Any) -> None:
     """A new value of a finding that no column shows is missed here."""
     unseen = {
         "center_lps", "side", "zone", "surface_mm2", "juxtapleural", "juxtavascular", "axes_slice",
-        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps", "suggested_category",
+        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps",
     }  # fmt: skip
     table = module.widget.panel.candidates.table
     assert set(table.rows["N1"].values) <= {column.key for column in table._columns} | unseen

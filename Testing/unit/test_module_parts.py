@@ -70,6 +70,26 @@ def test_row_of_a_finding_says_what_counts() -> None:
     assert made.values["mean_hu"] == candidate.measurements.mean_hu
 
 
+def test_a_category_is_worked_out_once_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = make_volume("standard")
+    review = Review.of(make_result(volume).candidates)
+    asked: list[str] = []
+
+    def suggest(finding: Finding, *rest: Any) -> Any:
+        asked.append(finding.id)
+        return suggest_one(finding, *rest)
+
+    monkeypatch.setattr(candidates, "suggest_one", suggest)
+    name = next(iter(review.state.findings))
+    made = finding_row(review.state.finding(name), volume, None, (0.5, 0.5, 0.5))
+    assert asked == []  # most tables do not show it
+    assert made.advice is not None and made.advice.final == made.compared("FP", (1.0, 0.0, 0.0)).advice.final
+    assert asked == [name]
+    later = review.with_change(SetCallipers(name, "nodule", (40.0, 30.0)), "Ada").state.finding(name)
+    assert finding_row(later, volume, None, (0.5, 0.5, 0.5)).advice.final == "4B"
+    assert asked == [name, name]
+
+
 def test_row_of_a_missed_nodule_can_be_seen_and_taken_hold_of() -> None:
     volume = make_volume("standard")
     x, y, z = (float(v) for v in volume.index_to_lps((4.0, 30.0, 20.0)))

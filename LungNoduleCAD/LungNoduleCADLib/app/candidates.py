@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,16 @@ from ..report.colors import STATUS_COLORS, Color
 from ..report.items import slice_number, slice_uid
 from ..report.suggestions import LUNG_RADS, suggest_one
 from ..review import Finding
-from ..rules import Patient
+from ..rules import Patient, Recommendation
 from ..volume import Volume
 
 LEAST_REACH_MM = 3.0
 """A click this near to a candidate's centre means it, however small it is."""
 MISSED = "FN"
 """Begins the name of a reference nodule's row and point."""
+
+_ADVICE: WeakKeyDictionary[Finding, Recommendation | None] = WeakKeyDictionary()
+"""Of findings, which never change: a decision makes another one."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,16 @@ class CandidateRow:
         and a number for a nodule of the reference, which is listed while it is missed.
     :param score: None for what the detector has not scored.
     :param values: what is known of it, by the names of `findings.json`, `mean_diameter_mm`, `automatic_diameter_mm`
-        beside a reader's callipers, `status` of the review, `match` against the reference, and `category` of Lung-RADS,
-        with `suggested_category` where a reader set it. Lengths in mm, densities in HU; None, or not there, where it
-        could not be measured.
-    :param color: of its outline.
+        beside a reader's callipers, `status` of the review, and `match` against the reference. Lengths in mm, densities
+        in HU; None, or not there, where it could not be measured.
+    :param color: of its outline. :param finding: as the review holds it; None for a nodule of the reference.
     """
 
     label: str
     score: float | None
     values: Mapping[str, Any]
     color: Color
+    finding: Finding | None = None
 
     @property
     def is_finding(self) -> bool:
@@ -57,6 +61,17 @@ class CandidateRow:
     def reach_mm(self) -> float:
         """How far from its centre it can be taken hold of."""
         return max(LEAST_REACH_MM, (self.values.get("long_axis_mm") or 0.0) / 2)
+
+    @property
+    def advice(self) -> Recommendation | None:
+        """What Lung-RADS suggests at a first screening, with a reader's word over it; None where it cannot be said.
+        Worked out when somebody asks, once a finding: it takes longer than all else of a row."""
+        finding = self.finding
+        if finding is None:
+            return None
+        if finding not in _ADVICE:
+            _ADVICE[finding] = suggest_one(finding, (), Patient(), LUNG_RADS)
+        return _ADVICE[finding]
 
     def compared(self, match: CandidateStatus | None, color: Color) -> CandidateRow:
         """The same candidate, compared with another reference, or with none."""
@@ -86,15 +101,11 @@ def finding_row(
         "status": _status(finding),
         "match": match,
     }
-    advice = suggest_one(finding, (), Patient(), LUNG_RADS)
-    if advice is not None:
-        values["category"] = advice.final
-        values["suggested_category"] = advice.suggested if advice.overridden_by is not None else None
     if finding.callipers_mm is not None:
         values["automatic_diameter_mm"] = contour.measurements.mean_diameter_mm
     if finding.solid_callipers_mm is not None:
         values["solid_diameter_mm"] = sum(finding.solid_callipers_mm) / 2
-    return CandidateRow(finding.id, finding.score, values, color)
+    return CandidateRow(finding.id, finding.score, values, color, finding)
 
 
 def missed_row(number: int, nodule: ReferenceNodule, volume: Volume) -> CandidateRow:

@@ -61,7 +61,7 @@ class RefineSettings:
     rounding: float = 0.2
     most_rounding_mm: float = 1.5
     rounding_level: float = 0.35
-    halo_share: float = 0.5
+    halo_share: float = 0.6
     halo_level: float = 0.45
     least_share: float = 0.08
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..findings import Segment
 from .geometry import to_ras
 
@@ -39,6 +41,16 @@ def ends_of(line: Any) -> Segment | None:
         return None
     a, b = (to_ras(line.GetNthControlPointPosition(n)) for n in range(2))
     return a, b
+
+
+def middle_of(node: Any, line: Segment) -> tuple[float, float, float]:
+    """Where the middle of a line is in the world, RAS mm.
+
+    :param node: of the detection, in whose own coordinates the line is. :param line: LPS mm.
+    """
+    middle = [0.0, 0.0, 0.0]
+    node.TransformPointToWorld(list(to_ras(np.mean(line, axis=0))), middle)
+    return middle[0], middle[1], middle[2]
 
 
 def show_lines(

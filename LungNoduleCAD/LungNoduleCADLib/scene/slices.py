@@ -19,25 +19,28 @@ def slice_nodes(scene: Any) -> list[Any]:
     return [found.GetItemAsObject(n) for n in range(found.GetNumberOfItems())]
 
 
-def jump_to(scene: Any, candidates: Any, label: str, center: bool = False, except_view: Any = None) -> bool:
-    """Show a candidate's slice in every slice view; False when its point is no longer there.
+def point_position(points: Any, label: str) -> tuple[float, float, float] | None:
+    """Where a point of a list is in the world, RAS mm; None when it is no longer there."""
+    position = [0.0, 0.0, 0.0]
+    for n in range(points.GetNumberOfControlPoints()):
+        if points.GetNthControlPointLabel(n) == label:
+            points.GetNthControlPointPositionWorld(n, position)
+            return position[0], position[1], position[2]
+    return None
 
-    :param center: also move the view's middle there; otherwise only where the candidate would be out of sight.
+
+def jump_to(scene: Any, position_ras: Sequence[float], center: bool = False, except_view: Any = None) -> None:
+    """Show the slice of a place in every slice view.
+
+    :param position_ras: in the world, mm.
+    :param center: also move the view's middle there; otherwise only where the place would be out of sight.
     :param except_view: a slice node that stays as it is.
     """
-    position = [0.0, 0.0, 0.0]
-    for n in range(candidates.GetNumberOfControlPoints()):
-        if candidates.GetNthControlPointLabel(n) == label:
-            candidates.GetNthControlPointPositionWorld(n, position)
-            break
-    else:
-        return False
     for view in slice_nodes(scene):
-        if view is not except_view and (center or not _is_in_sight(view, position)):
-            view.JumpSliceByCentering(*position)
+        if view is not except_view and (center or not _is_in_sight(view, position_ras)):
+            view.JumpSliceByCentering(*position_ras)
         elif view is not except_view:
-            view.JumpSliceByOffsetting(*position)
-    return True
+            view.JumpSliceByOffsetting(*position_ras)
 
 
 def _is_in_sight(view: Any, position_ras: Sequence[float]) -> bool:

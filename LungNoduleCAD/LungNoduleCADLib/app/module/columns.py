@@ -185,8 +185,10 @@ def _label(key: str) -> str:
 
 def _category(row: CandidateRow) -> str | None:
     """What counts and, behind a space, what was suggested instead, as `category_text` takes it."""
-    final, suggested = row.values.get("category"), row.values.get("suggested_category")
-    return f"{final} {suggested or ''}".strip() if final else None
+    advice = row.advice
+    if advice is None:
+        return None
+    return advice.final if advice.overridden_by is None else f"{advice.final} {advice.suggested}"
 
 
 def _location(row: CandidateRow) -> str | None:

@@ -1,4 +1,4 @@
-"""How the slice views show a volume and its candidates: window, slab, overlay, zoom. Without a panel, on MRML alone."""
+"""How the slice views show a volume and its candidates: window, slab, overlay, zoom. Without a panel."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import slicer
 import vtk
 
+from ...scene.callipers import middle_of
 from ...scene.detections import MISSED_ROLE, DetectionNodes
 from ...scene.geometry import to_ras
 from ...scene.nodes import LUNG_LEVEL_HU, LUNG_WINDOW_HU
-from ...scene.slices import jump_to, slice_nodes
+from ...scene.slices import jump_to, point_position, slice_nodes
 from ..candidates import MISSED, CandidateRow, row_at
+from .reviewing import ReviewLogic
 
 WINDOWS_HU = {"lung": (LUNG_WINDOW_HU, LUNG_LEVEL_HU), "mediastinum": (400.0, 40.0)}
 """Window and level of each preset."""
@@ -30,7 +32,7 @@ def field_mm(row: CandidateRow) -> float:
     return max(LEAST_FIELD_MM, FIELD_PER_DIAMETER * (row.values.get("long_axis_mm") or 0.0))
 
 
-class ViewingLogic:
+class ViewingLogic(ReviewLogic):
     """The methods of the module's logic class that change the views."""
 
     # -- the image -----------------------------------------------------------------------------------------------
@@ -105,15 +107,24 @@ class ViewingLogic:
         return row_at(rows, np.array(to_ras(toVolume.TransformPoint(positionRas))))
 
     def jumpTo(self, nodes: DetectionNodes | None, label: str, center: bool = False, exceptView: Any = None) -> bool:
-        """Show the slice of a candidate, or of a missed nodule, in all slice views; False when its point is not there.
+        """Show the slice of a candidate, or of a missed nodule, in all slice views; False when it is not there. Where a
+        reader has drawn callipers, their slice is shown: it may be another one than that through the middle.
 
         :param center: also move the views' middle there; otherwise only where it would be out of sight.
         :param exceptView: a slice node that stays as it is.
         """
-        if nodes is None:
-            return False
+        place = self._placeOf(nodes, label) if nodes is not None else None
+        if place is not None:
+            jump_to(slicer.mrmlScene, place, center, exceptView)
+        return place is not None
+
+    def _placeOf(self, nodes: DetectionNodes, label: str) -> tuple[float, float, float] | None:
+        """Where a candidate, or a missed nodule, is looked at, RAS mm in the world."""
         points = nodes.record.GetNodeReference(MISSED_ROLE) if label.startswith(MISSED) else nodes.candidates
-        return points is not None and jump_to(slicer.mrmlScene, points, label, center, exceptView)
+        place = point_position(points, label) if points is not None else None
+        finding = self.review(nodes).state.findings.get(label) if place is not None else None
+        drawn = (finding.callipers_lps or finding.solid_callipers_lps) if finding is not None else None
+        return place if drawn is None else middle_of(points, drawn[0])
 
     # -- zoom ----------------------------------------------------------------------------------------------------
     def zoom(self, width_mm: float) -> None:
