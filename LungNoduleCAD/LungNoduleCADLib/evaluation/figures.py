@@ -22,6 +22,8 @@ INK, SOFT, ACCENT, SECOND, WARN = "#14212e", "#7a8896", "#0a6c74", "#b5542a", "#
 SIZE_IN = (6.2, 4.6)
 DPI = 130
 BARS_PER_INCH = 1.1
+LOWEST_WITH_LABEL = 0.07
+"""A bar that is lower does not reach behind its label."""
 
 
 def froc_figure(result: FrocResult) -> bytes:
@@ -146,7 +148,8 @@ def comparison_figure(rows: Sequence[tuple[str, Sequence[Estimate | None]]], nam
             if estimate.low is not None and estimate.high is not None:
                 spread = [[max(estimate.value - estimate.low, 0)], [max(estimate.high - estimate.value, 0)]]
                 axes.errorbar(x, estimate.value, yerr=spread, color=INK, lw=1, capsize=2)
-            axes.text(x, 0.02, f"{estimate.value:.2f}", ha="center", va="bottom", color="white", fontsize=8)
+            inside = "white" if estimate.value > LOWEST_WITH_LABEL else INK
+            axes.text(x, 0.02, f"{estimate.value:.2f}", ha="center", va="bottom", color=inside, fontsize=8)
     axes.set_xticks(range(len(rows)), [name for name, _ in rows])
     axes.set_ylim(0, 1.02)
     axes.set_xlim(-0.6, len(rows) - 0.4)
