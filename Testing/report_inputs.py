@@ -15,7 +15,7 @@ from io_inputs import as_image, chest_hu, write_series
 from LungNoduleCADLib.findings import Candidate, DetectionResult, Measurements, VoxelMask
 from LungNoduleCADLib.io import read_volume
 from LungNoduleCADLib.report.results import write_results
-from LungNoduleCADLib.review import Accept, Reject, Review, SetCallipers, SetCategory, SetNote
+from LungNoduleCADLib.review import Accept, Reject, Review, SetCallipers, SetCategory, SetExamCategory, SetNote
 from LungNoduleCADLib.volume import Volume
 
 DETECTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
@@ -150,6 +150,7 @@ def reviewed(candidates: Sequence[Candidate], note: str = "Stable since 2024.", 
         SetNote("N1", note),
         SetCategory("N1", "Lung-RADS v2022", "4B", f"PET/CT. {note}", f"It looks bad. {note}"),
         Reject(("N2",), "vessel", note),
+        SetExamCategory("Lung-RADS v2022", "4A", f"CT in 3 months. {note}", f"It looks better. {note}"),
     )
     for n, change in enumerate(changes):
         review = review.with_change(change, reader, time + timedelta(minutes=n))

@@ -131,7 +131,9 @@ def relevelled(
     if rim.sum() < MIN_RIM or not mask.any():
         return levels
     own, new = (float(np.percentile(part[rim], LUNG_PERCENTILE)) for part in (levels, before))
-    core = max(float(np.percentile(levels[mask], CORE_PERCENTILE)), own + MIN_CONTRAST)
+    core = float(np.percentile(levels[mask], CORE_PERCENTILE))
+    if core - own < MIN_CONTRAST:
+        return levels  # a rendered nodule: its density is its own out to the rim, and its alpha tells where air is
     air = 1 - np.clip((levels - own) / (core - own), 0, 1)
     levels += air * np.float32(new - own)
     # A sharp kernel's undershoot would be a ring again.

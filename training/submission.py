@@ -84,7 +84,7 @@ def tables_of(entries: Sequence[Entry], detector: FoldDetector, calibration: Cal
         grid = Volume(np.empty(entry.shape, dtype=np.uint8), entry.ijk_to_lps)
         marks = marks_of(entry, detector)
         for mark in marks:
-            score = calibration.probability(mark.logit, mark.peak, mark.side_peak)
+            score = calibration.probability(mark.logit, min(mark.peak, mark.side_peak))
             malignancy = 1 / (1 + np.exp(-mark.malignancy_logit))
             tables.candidates.append((entry.name, *grid.index_to_lps(mark.center_kji), score, malignancy))
         for nodule in entry.nodules:

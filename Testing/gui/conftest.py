@@ -17,6 +17,10 @@ from LungNoduleCADLib.volume import Volume
 
 start_application(MODULE_FILE.parent)  # tests import parts of the module, which import qt
 
+from LungNoduleCADLib.app.module import performing  # noqa: E402
+
+performing.DOUBLE_CLICK_S = 0.0  # tests click faster than people
+
 
 @pytest.fixture(scope="session")
 def chest() -> Volume:

@@ -290,7 +290,8 @@ class SlicerView:
         application = slicer.app.applicationLogic()
         application.SetModuleLogic("Markups", slicer.modules.markups.logic())
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
-        self._view = SliceView("Red", "Axial")
+        # Not one of the usual names: their nodes outlive the scene in which another test has made them.
+        self._view = SliceView("Callipers", "Axial")
         managers = self._view._managers
         found = [managers.GetNthDisplayableManager(n) for n in range(managers.GetDisplayableManagerCount())]
         self._markups = next(m for m in found if m.GetClassName() == "vtkMRMLMarkupsDisplayableManager")

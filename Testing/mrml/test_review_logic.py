@@ -61,6 +61,7 @@ def test_every_action_of_a_reader(logic: ReferenceLogic, scene: Reviewed) -> Non
     logic.setCallipers(nodes, "N1", (17.0, 15.0))
     logic.setCallipers(nodes, "N1", (6.0, 5.0), "solid-part")
     logic.setCategory(nodes, "N1", "Lung-RADS v2022", "4B", "PET/CT", "spiculated")
+    logic.setExamCategory(nodes, "Lung-RADS v2022", "4A", "CT in 3 months", "known for years")
     added = logic.addNodule(nodes, to_ras(center_of(logic, scene, "N3")))
     assert added.id == "A1" and added.reader == "Ada"
     assert logic.mergeFindings(nodes, ["A1", "N3"]).id == "N3"
@@ -73,8 +74,8 @@ def test_every_action_of_a_reader(logic: ReferenceLogic, scene: Reviewed) -> Non
     assert statuses(logic, scene) == {"N1": "accepted", "N2": "rejected", "N3": "pending"}
     assert logic.reviewCounts(nodes, 0.5).reviewed == 2
     assert [e.event.change.action for e in logic.trail(nodes)] == [
-        "accept", "reject", "reopen", "set note", "set type", "set callipers", "set callipers", "set category", "add",
-        "merge", "undo", "redo", "undo", "delete",
+        "accept", "reject", "reopen", "set note", "set type", "set callipers", "set callipers", "set category",
+        "set exam category", "add", "merge", "undo", "redo", "undo", "delete",
     ]  # fmt: skip
     assert logic.nextUndo(nodes) is logic.trail(nodes)[-1].event
 

@@ -196,7 +196,7 @@ def marks(tmp_path: Path) -> OutOfFold:
 def test_operating_table_counts_missed_nodules_and_leaves_doubtful_marks_out(tmp_path: Path) -> None:
     data = marks(tmp_path)
     calibration, scores = calibrate(data)
-    assert calibration["slope"] > 0 and calibration["side_slope"] > 0 and scores.min() >= 0 and scores.max() <= 1
+    assert calibration["slope"] > 0 and calibration["plane_slope"] > 0 and scores.min() >= 0 and scores.max() <= 1
     assert (best_hits(data, scores, "cube") == -1).sum() == 2
     table = operating_table(data, scores)
     assert table[0]["sensitivity"] == 0.9

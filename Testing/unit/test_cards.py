@@ -47,8 +47,7 @@ def card_fields(**preprocessing: Any) -> dict[str, Any]:
         "calibration": {
             "method": "platt",
             "slope": 0.8,
-            "peak_slope": 0.3,
-            "side_slope": 0.2,
+            "plane_slope": 0.3,
             "intercept": -0.1,
         },
         "license": "MIT",
@@ -168,12 +167,9 @@ def test_metrics_that_json_cannot_hold_are_refused_before_anything_is_written(tm
 
 def test_calibration_maps_logits_to_probabilities() -> None:
     assert Calibration("platt", slope=2.0, intercept=1.0).probability(-0.5) == pytest.approx(0.5)
-    both = Calibration("platt", slope=0.5, peak_slope=2.0, intercept=-1.0)
+    both = Calibration("platt", slope=0.5, plane_slope=2.0, intercept=-1.0)
     expected = torch.sigmoid(0.5 * torch.tensor(1.2) + 2.0 * torch.logit(torch.tensor(0.7)) - 1.0)
     assert both.probability(1.2, 0.7) == pytest.approx(float(expected))
-    side = Calibration("platt", slope=0.5, side_slope=3.0)
-    expected = torch.sigmoid(0.5 * torch.tensor(1.2) + 3.0 * torch.logit(torch.tensor(0.4)))
-    assert side.probability(1.2, 0.9, 0.4) == pytest.approx(float(expected))
     assert 0.0 <= both.probability(0.0, 0.0) < both.probability(0.0, 0.5) < both.probability(0.0, 1.0) <= 1.0
     assert Calibration().probability(0.7) == pytest.approx(float(torch.sigmoid(torch.tensor(0.7))))
     assert Calibration().probability(1e6) == pytest.approx(1.0) and Calibration().probability(-1e6) >= 0.0

@@ -241,8 +241,8 @@ def test_control_times_stages_and_stops_when_asked() -> None:
         RunControl(cancelled=lambda: True).report("lung mask", 0)
 
 
-@pytest.mark.parametrize("side_slope", [0.0, 2.0])
-def test_proposals_are_looked_at_from_the_side_when_the_card_says_so(side_slope: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("plane_slope", [0.0, 2.0])
+def test_proposals_are_looked_at_from_the_side_when_the_card_says_so(plane_slope: float, tmp_path: Path) -> None:
     """The scorer asks the proposer, and what it answers moves the score as the calibration says."""
     asked: list[int] = []
 
@@ -250,12 +250,12 @@ def test_proposals_are_looked_at_from_the_side_when_the_card_says_so(side_slope:
         asked.append(len(proposals))
         return np.array([0.9, 0.1])
 
-    calibration = {"method": "platt", "slope": 1.0, "intercept": 0.0, "side_slope": side_slope}
+    calibration = {"method": "platt", "slope": 1.0, "intercept": 0.0, "plane_slope": plane_slope}
     fields = {**card_fields(patch_size=32), "calibration": calibration}
     save_model(HybridClassifier(TINY_HYBRID), fields, tmp_path)
     network, card = load_model(tmp_path, "classification")
     scorer = NetworkScorer(network, card, torch.device("cpu"), 2, look_again)
     proposal = Proposal((20.0, 20.0, 20.0), 0.5, (19, 19, 19), np.ones((3, 3, 3), dtype=bool))
     first, second = scorer(torch.zeros(40, 40, 40), [proposal, proposal], lambda _: None, lambda _: None)[:, 0]
-    assert asked == ([2] if side_slope else [])
-    assert (first > second + 0.3) if side_slope else first == second
+    assert asked == ([2] if plane_slope else [])
+    assert (first > second + 0.3) if plane_slope else first == second

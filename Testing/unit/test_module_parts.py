@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from result_inputs import make_result, make_volume
 
-from LungNoduleCADLib.app import worker
+from LungNoduleCADLib.app import candidates, worker
 from LungNoduleCADLib.app.candidates import CandidateRow, finding_row, missed_row, row_at
 from LungNoduleCADLib.app.jobs import DetectionRequest, Job
 from LungNoduleCADLib.app.nrrd import write_nrrd
 from LungNoduleCADLib.app.operating_table import OperatingTable, card_title, read_operating_table
 from LungNoduleCADLib.findings import ReferenceNodule
 from LungNoduleCADLib.io.quality import check_quality
-from LungNoduleCADLib.review import Reject, Review, SetCallipers, SetDensity
+from LungNoduleCADLib.report.suggestions import suggest_one
+from LungNoduleCADLib.review import Finding, Reject, Review, SetCallipers, SetDensity
 
 POINTS: list[dict[str, Any]] = [
     {"threshold": 0.2, "sensitivity": 0.9, "fp_per_scan": 3.0, "bands": {"small": 0.8, "large": 1.0}},

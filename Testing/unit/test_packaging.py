@@ -53,6 +53,9 @@ def test_the_index_entry_agrees_with_the_extension() -> None:
     entry = json.loads((PROJECT / "LungNoduleCAD.json").read_text(encoding="utf-8"))
     cmake = (PROJECT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.1.json#")
+    texts = {"$schema", "category", "scm_url", "scm_revision", "build_subdirectory"}  # as that schema has them
+    assert {"$schema", "category", "scm_url"} <= set(entry) <= texts | {"build_dependencies", "tier"}
+    assert all(isinstance(entry[name], str) for name in texts & set(entry)) and entry["tier"] in (1, 3, 5)
     assert f"project({PROJECT.joinpath('LungNoduleCAD.json').stem})" in cmake
     depends = re.search(r'set\(EXTENSION_DEPENDS "([^"]*)"\)', cmake)
     assert depends is not None and depends.group(1).split() == entry["build_dependencies"]

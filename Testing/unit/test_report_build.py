@@ -145,9 +145,10 @@ def test_what_readers_decided_is_in_the_report_with_who_and_when(volume: Volume)
     lung_rads, fleischner = finding.recommendations
     assert (lung_rads.suggested, lung_rads.final) == ("4A", "4B")
     assert words.decider(lung_rads) == "by Dr. Read; suggested 4A" and words.decider(fleischner) == "suggested"
-    assert report.recommendations[0].final == "4B"
+    exam = report.recommendations[0]
+    assert (exam.suggested, exam.final) == ("4B", "4A") and words.decider(exam) == "by Dr. Read; suggested 4B"
     actions = [event.action for event in report.audit]
-    assert actions == ["detected", "accept", "set callipers", "set note", "set category", "reject"]
+    assert actions == ["detected", "accept", "set callipers", "set note", "set category", "reject", "set exam category"]
     assert [event.at for event in report.audit] == sorted(event.at for event in report.audit if event.at)
 
 
@@ -241,9 +242,21 @@ def test_any_text_becomes_text_that_every_format_can_hold(text: str) -> None:
     assert kept.count("\n") == (2 if "\n" in text else 0)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "  =1", "＝1", "\n=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "  =1", "＝1"])
 def test_a_spreadsheet_takes_no_text_for_a_formula(text: str) -> None:
     assert spreadsheet_text(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("Doe;=1+1", "Doe;'=1+1"), ('Doe; "=1+1"', "Doe;' \"=1+1\""),
+        ("a\n=1", "a\n'=1"), ("\n=1", "'\n'=1"), ("=1;@A1", "'=1;'@A1"),
+        ("a; b", "a; b"), ("a\nb", "a\nb"),
+    ],
+)  # fmt: skip
+def test_nor_where_a_semicolon_parts_the_cells(text: str, harmless: str) -> None:
+    assert spreadsheet_text(text) == harmless
 
 
 def test_other_text_goes_into_a_spreadsheet_as_it_is() -> None:

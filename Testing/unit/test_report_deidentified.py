@@ -142,11 +142,13 @@ def test_the_report_is_still_whole_and_valid(folder: Path) -> None:
     assert finding["reader"] == "Reader 1" and finding["comment"] == REMOVED and finding["reviewed_at"] is None
     assert report["rejected"][0]["reason"] == "vessel", "the choice is kept, the words are not"
     assert report["notes"] == REMOVED
-    assert [event["at"] for event in report["audit_trail"]] == [None] * 6
+    assert [event["at"] for event in report["audit_trail"]] == [None] * 7
     assert {event["who"] for event in report["audit_trail"]} == {"LungNoduleCAD", "Reader 1"}
     decision = finding["recommendations"][0]
     assert (decision["final"], decision["final_management"], decision["suggested"]) == ("4B", REMOVED, "4A")
-    assert report["recommendations"][0]["reason"] == REMOVED
+    exam = report["recommendations"][0]
+    assert (exam["final"], exam["final_management"], exam["suggested"]) == ("4A", REMOVED, "4B")
+    assert exam["reason"] == REMOVED
     assert report["method"]["models"][0]["sha256"] == "a" * 64 and report["method"]["threshold"] == 0.5
 
 
@@ -205,6 +207,9 @@ def test_a_scan_that_is_no_dicom_is_deidentified_too(tmp_path: Path) -> None:
         (lambda series: f"The file {series['source']} is odd.", False),
         (lambda series: f"Series {series['series_uid']} is noisy.", False),
         (lambda series: "Patient PID774411 moved.", False),
+        (lambda series: "The scan of QUASTENFLOSSER is odd.", False),
+        (lambda series: "ct/Hildegunde_3.dcm is odd.", False),
+        (lambda series: "Order ACC990088 is unknown.", False),
         (lambda series: "Slices of 2.5 mm: nodules below 5 mm may be missed.", True),
     ],
 )

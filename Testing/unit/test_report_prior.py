@@ -33,7 +33,7 @@ from LungNoduleCADLib.report.dicom_objects import KEYWORDS
 from LungNoduleCADLib.report.export import Sources, render_report
 from LungNoduleCADLib.report.follow_up import FollowUp, prior_study
 from LungNoduleCADLib.report.model import Report
-from LungNoduleCADLib.report.suggestions import GUIDELINES
+from LungNoduleCADLib.report.suggestions import GUIDELINES, suggest
 from LungNoduleCADLib.resources import resource_path
 from LungNoduleCADLib.rules import NoduleFacts, Patient, Prior, ScreeningExam, facts_of, fleischner, fleischner_exam
 from LungNoduleCADLib.volume import Volume
@@ -222,6 +222,18 @@ def test_fleischner_takes_growth_and_stability_from_the_prior(
 ) -> None:
     advice = fleischner(now, prior=Prior(days, before))
     assert advice.management.startswith(management) and said in advice.reason
+
+
+@pytest.mark.parametrize(("status", "category"), [("gone", "1"), ("resolved", "2"), ("not covered", "1")])
+def test_what_is_no_longer_there_counts_for_the_examination(volume: Volume, status: Any, category: str) -> None:
+    compared = follow_up(volume)
+    missing = replace(compared.comparison.findings[-1], status=status)
+    compared = replace(compared, comparison=replace(compared.comparison, findings=(missing,)))
+    said = suggest([], GuidelineContext(), GUIDELINES, compared)
+    assert said.exam[0].category == category
+    assert any("N5 of the prior was not found again" in warning for warning in said.warnings) == (status == "gone")
+    scored = suggest([], GuidelineContext(), GUIDELINES, replace(compared, categories={"N5": "2"}))
+    assert scored.exam[0].category == "1", "a reader had called it harmless"
 
 
 def test_fleischner_sees_first_to_what_has_grown() -> None:

@@ -35,6 +35,7 @@ from LungNoduleCADLib.review import (
     SetCallipers,
     SetCategory,
     SetDensity,
+    SetExamCategory,
     SetMode,
     SetNote,
     Undo,
@@ -184,6 +185,29 @@ def test_type_note_and_category_are_the_readers_until_taken_back(review: Review)
 def test_a_category_of_ones_own_must_be_justified(review: Review, change: SetCategory) -> None:
     with pytest.raises(InputError, match="keep the suggestion"):
         after(review, change)
+
+
+def test_the_examination_has_a_category_of_its_own(review: Review) -> None:
+    changed = after(review, SetExamCategory("Lung-RADS v2022", "4A", "CT in 3 months", "two are new"))
+    said = changed.state.exam_categories["Lung-RADS v2022"]
+    assert (said.category, said.management, said.reason) == ("4A", "CT in 3 months", "two are new")
+    assert (said.reader, said.at) == (READER, changed.events[-1].time)
+    assert all(not finding.categories for finding in changed.state.findings.values())
+    assert not after(changed, SetExamCategory("Lung-RADS v2022", "")).state.exam_categories
+    assert not after(changed, Undo()).state.exam_categories
+    assert after(changed, Undo(), Redo()).state.exam_categories == {"Lung-RADS v2022": said}
+    with pytest.raises(InputError, match="keep the suggestion"):
+        after(review, SetExamCategory("Lung-RADS v2022", "4A", "CT in 3 months", " "))
+
+
+def test_the_examination_is_judged_by_all_marks(review: Review) -> None:
+    change = SetExamCategory("Lung-RADS v2022", "1", "CT in 12 months", "scars")
+    hidden = after(review, SetMode("second-reader"))
+    with pytest.raises(InputError, match="declare the first read"):
+        after(hidden, change)
+    assert after(hidden, DeclareFirstRead(), change).state.exam_categories
+    with pytest.raises(InputError, match="has begun"):  # and who has judged it has seen them
+        after(review, change, SetMode("second-reader"))
 
 
 # -- outlines --------------------------------------------------------------------------------------------------------

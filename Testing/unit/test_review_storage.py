@@ -26,6 +26,7 @@ from LungNoduleCADLib.review import (
     SetCallipers,
     SetCategory,
     SetDensity,
+    SetExamCategory,
     SetMode,
     SetNote,
     Undo,
@@ -65,13 +66,14 @@ def review() -> Review:
         SetDensity("N1", "ground-glass"),
         SetDensity("N1", None),
         SetCategory("N1", "Lung-RADS v2022", "4A", "CT in 3 months", "prior"),
+        SetExamCategory("Lung-RADS v2022", "4B", "PET/CT", TRICKY),
     )
     review = after(review, merge_findings(review.state, VOLUME, ["A1", "A2", "N1"]))
     return after(review, Undo(), Delete("A2"), Undo())
 
 
 def test_every_kind_of_event_reads_back_exactly(review: Review) -> None:
-    assert len({type(e.change) for e in review.events}) == 14  # all but redo, of which there is nothing to do
+    assert len({type(e.change) for e in review.events}) == 15  # all but redo, of which there is nothing to do
     read = review_from_json(review_to_json(review), CANDIDATES)
     assert [e.json for e in read.events] == [e.json for e in review.events]
     assert [(e.time, e.reader, e.software) for e in read.events] == [

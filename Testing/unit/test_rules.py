@@ -346,6 +346,20 @@ def test_an_examination_that_cannot_be_judged_is_0_and_says_what_it_would_be(exa
     assert all(word in found.reason for word in (exam.not_evaluable, exam.suspected_infection))
 
 
+@pytest.mark.parametrize(
+    ("resolved", "nodules", "expected"),
+    [
+        (["3"], [], "2"), (["2", "4A"], [], "2"), (["4B"], [], "2"), (["2"], [], "1"), (["1"], [], "1"), ([], [], "1"),
+        (["4A"], [NoduleFacts("calcified", 5.0)], "2"), (["4A"], [solid(7.0)], "3"), (["4A"], [solid(5.0)], "2"),
+    ],
+)  # fmt: skip
+def test_an_examination_after_a_nodule_resolved(resolved: list[str], nodules: list[NoduleFacts], expected: str) -> None:
+    found = lung_rads_exam([lung_rads(nodule) for nodule in nodules], resolved=resolved)
+    assert found.category == expected
+    raised = expected == "2" and not any(n.density == "solid" for n in nodules)
+    assert ("has resolved" in found.reason) == raised and found.management == lung_rads_table.MANAGEMENT[expected]
+
+
 def test_other_findings_add_s_to_any_category() -> None:
     exam = ScreeningExam(significant=("aortic aneurysm",))
     found = lung_rads_exam([lung_rads(solid(9.0))], exam)
@@ -413,6 +427,41 @@ def test_subsolid_nodules_found_by_chance(nodule: NoduleFacts, single: str, seve
     assert several in fleischner(nodule, patient, multiple=True).management
 
 
+@pytest.mark.parametrize(("mm", "none"), [(3.0, True), (5.5, True), (8.4, True), (8.5, False)])
+@pytest.mark.parametrize("multiple", [False, True])
+@pytest.mark.parametrize("patient", [ADULT, SMOKER])
+def test_what_looks_like_a_lymph_node_on_the_pleura_needs_no_follow_up(
+    mm: float, none: bool, multiple: bool, patient: Patient
+) -> None:
+    node = solid(mm, juxtapleural=True, smooth=True)
+    assert (fleischner(node, patient, multiple=multiple).management == fleischner_table.LYMPH_NODE) == none
+    others = [
+        replace(node, smooth=False), replace(node, juxtapleural=False), replace(node, suspicious=("spiculation",)),
+        replace(node, density="ground-glass"),
+    ]  # fmt: skip
+    for other in others:
+        assert fleischner(other, patient, multiple=multiple).management != fleischner_table.LYMPH_NODE
+    grown = before(solid(max(mm - 2.0, 0.5), juxtapleural=True, smooth=True))
+    found = fleischner(node, patient, multiple=multiple, prior=grown)
+    assert ("has grown" in found.management) == (mm >= 2.5)
+
+
+def test_a_nodule_on_the_pleura_is_pointed_out_to_the_reader() -> None:
+    """The program sees the pleura, but neither margin nor shape."""
+    on, off = solid(7.0, juxtapleural=True), solid(7.0)
+    for suggested in (lung_rads, fleischner):
+        assert "a reader must say so" in suggested(on).reason and "a reader must say so" not in suggested(off).reason
+        assert "must say so" not in suggested(solid(12.0, juxtapleural=True)).reason, "too large for it"
+        assert "must say so" not in suggested(replace(on, suspicious=("spiculation",))).reason
+        assert "must say so" not in suggested(replace(on, smooth=True)).reason
+    assert "must say so" not in lung_rads(on, before(solid(5.0, juxtapleural=True))).reason, "growing"
+
+
+def test_a_small_ground_glass_nodule_that_looks_suspicious_is_considered() -> None:
+    assert "consider CT at 2 and 4 years" in fleischner(ground_glass(5.4), ADULT).management
+    assert fleischner(part_solid(5.4, 2), ADULT).management == fleischner_table.NO_FOLLOW_UP
+
+
 @pytest.mark.parametrize(("part_mm", "warns"), [(5.4, False), (5.5, True)])
 def test_a_large_solid_part_is_pointed_out(part_mm: float, warns: bool) -> None:
     assert ("highly suspicious" in fleischner(part_solid(12, part_mm), ADULT).reason) == warns
@@ -478,6 +527,7 @@ def test_each_kind_of_nodule_has_exactly_one_line_of_fleischner() -> None:
                         and size in row.sizes
                         and row.multiple in (None, multiple)
                         and row.high_risk in (None, risk)
+                        and not row.lymph_node
                     ]
                     assert len(rows) == 1, (density, size, multiple, risk)
 

@@ -10,8 +10,8 @@ from review_inputs import after
 
 from LungNoduleCADLib.report.context import GuidelineContext
 from LungNoduleCADLib.report.suggestions import FLEISCHNER, GUIDELINES, LUNG_RADS, suggest, suggest_one
-from LungNoduleCADLib.review import Finding, Review, SetCallipers, SetCategory, SetDensity
-from LungNoduleCADLib.rules import Patient
+from LungNoduleCADLib.review import Finding, Review, SetCallipers, SetCategory, SetDensity, SetExamCategory
+from LungNoduleCADLib.rules import Patient, ScreeningExam
 
 VOLUME = make_volume()
 REVIEW = after(
@@ -46,3 +46,22 @@ def test_fleischner_for_the_examination_says_what_a_reader_has_set() -> None:
     assert exam.reason.endswith("has set for N3: CT in 3 months. (growing)")
     [exam] = suggest(FINDINGS[:2], GuidelineContext(), (FLEISCHNER,)).exam
     assert "has set" not in exam.reason
+
+
+def test_a_readers_word_on_the_examination_stands_beside_the_suggestion() -> None:
+    review = after(
+        REVIEW,
+        SetExamCategory("Lung-RADS v2022", "3", "CT in 6 months.", "known\x00scars"),
+        SetExamCategory("Fleischner 2017", "class", "No routine follow-up.", "ill"),
+    )
+    stated = GuidelineContext(exam=ScreeningExam(significant=("an aneurysm",)))
+    bare = suggest(FINDINGS, stated, GUIDELINES).exam
+    exams = suggest(FINDINGS, stated, GUIDELINES, decided=review.state.exam_categories).exam
+    assert [replace(exam, overridden_by=None) for exam in exams] == list(bare)
+    screening, by_chance = exams
+    assert (screening.suggested, screening.final) == ("4XS", "3S")  # what was stated of the rest still counts
+    assert screening.final_management.startswith("CT in 6 months.") and "an aneurysm" in screening.final_management
+    assert screening.overridden_by is not None and "\x00" not in screening.overridden_by.reason
+    assert by_chance.final_management == "No routine follow-up."
+    [plain] = suggest(FINDINGS, GuidelineContext(), (LUNG_RADS,), decided=review.state.exam_categories).exam
+    assert (plain.final, plain.final_management) == ("3", "CT in 6 months.")

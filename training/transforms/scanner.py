@@ -17,10 +17,8 @@ from .base import Intensity, Sequence, Transform
 
 Levels = NDArray[np.float32]
 
-THICKNESSES_MM = (1.5, 2.0, 2.5, 3.0, 4.0)
+THICKNESSES_MM = (1.5, 2.0, 2.5, 3.0)
 PHASES = 4
-GAMMA = (0.7, 1.25)
-"""Contrast: from 0.7, which makes of a lung in full inspiration (median -846 HU) a half emptied one (-702), upwards."""
 THIN_MM = 1.6
 """Scans with thinner slices can stand for thicker ones."""
 
@@ -120,14 +118,14 @@ def draw_scanner(rng: np.random.Generator, shape: tuple[int, ...], slice_mm: flo
         steps.append(ThickSlices(float(rng.choice(THICKNESSES_MM)), float(rng.integers(PHASES) / PHASES)))
     draw = rng.random()
     if draw < 0.35:
-        sd = rng.uniform(0.3, 1.3)
+        sd = rng.uniform(0.3, 1.1)
         steps.append(SoftKernel((sd, sd)))
     elif draw < 0.5:
         steps.append(SharpKernel(rng.uniform(0.3, 1.2)))
     if rng.random() < 0.4:
         steps.append(draw_noise(rng, shape))
     if rng.random() < 0.5:
-        steps.append(Tone(rng.uniform(*GAMMA), rng.uniform(0.95, 1.05), rng.uniform(-6, 6)))
+        steps.append(Tone(rng.uniform(0.8, 1.2), rng.uniform(0.95, 1.05), rng.uniform(-6, 6)))
     return Sequence(tuple(steps))
 
 

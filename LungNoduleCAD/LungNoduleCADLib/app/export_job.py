@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,33 @@ RECORD_FILE, REVIEW_FILE, VOLUME_FILE, SCENE_FOLDER = "record.json", "review.jso
 """In the run's folder: the detection and its review as the scene keeps them, the scan where it is needed, and the
 scene's own files where a bundle is made."""
 
+PRIOR_FOLDER = "prior"
+"""Likewise in the run's folder, with the same files of the scan that is compared with, where there is one."""
+
 DONE_FILE = "done.json"
 LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class PriorRequest:
+    """What a reader says of an earlier examination that is compared with.
+
+    :param day, current_day: of the two examinations, ISO 8601; empty takes what the scans say.
+    :param same_patient: the two are of one patient although their numbers differ.
+    """
+
+    day: str = ""
+    current_day: str = ""
+    same_patient: bool = False
+
+    def is_valid(self) -> tuple[bool, str]:
+        """Whether the days are some, and if not, which is none: one sentence."""
+        for text in (self.day, self.current_day):
+            try:
+                text_day(text)
+            except ValueError:
+                return False, f"'{text}' is no date; write it as year-month-day, such as 2025-03-31."
+        return True, ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,7 @@ class ExportRequest:
     :param context: what the guidelines ask beyond the nodules.
     :param notes: the reader's, for the whole.
     :param threshold: least score that counts; None takes the detection's.
+    :param prior: of the scan to compare with, where there is one.
     """
 
     folder: str
@@ -43,6 +69,7 @@ class ExportRequest:
     deidentify: bool = False
     notes: str = ""
     threshold: float | None = None
+    prior: PriorRequest = field(default_factory=PriorRequest)
 
     def is_valid(self) -> tuple[bool, str]:
         """Whether an export can begin, and if not, why: one sentence."""
@@ -60,22 +87,33 @@ class ExportRequest:
                 return False, f"The {what} '{unknown[0]}' is unknown; choose from {', '.join(known)}."
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             return False, f"The threshold {self.threshold:g} is no probability; choose one from 0 to 1."
-        return True, ""
+        return self.prior.is_valid()
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """What of a scan is not in the run's other files.
+
+    :param name: of the volume. :param shape_kji: of the volume.
+    :param dicom_files: it was loaded from; empty when from none.
+    """
+
+    name: str
+    shape_kji: tuple[int, int, int]
+    dicom_files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ExportJob:
     """A request together with what of the scene is not in the run's other files.
 
-    :param target: the report's own folder. :param name: of the volume.
-    :param shape_kji: of the volume. :param dicom_files: it was loaded from; empty when from none.
+    :param target: the report's own folder. :param prior: the scan to compare with; None where there is none.
     """
 
     target: str
-    name: str
-    shape_kji: tuple[int, int, int]
-    dicom_files: tuple[str, ...]
+    scan: ScanJob
     request: ExportRequest
+    prior: ScanJob | None = None
 
     def write(self, path: Path) -> None:
         """:raises OutputError: when the file cannot be written."""
@@ -85,9 +123,12 @@ class ExportJob:
     def read(cls, path: Path) -> ExportJob:
         """The job as written by `write`."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        k, j, i = content["shape_kji"]
+        prior = content["prior"]
         return cls(
-            content["target"], content["name"], (k, j, i), tuple(content["dicom_files"]), _request(content["request"])
+            content["target"],
+            _scan(content["scan"]),
+            _request(content["request"]),
+            None if prior is None else _scan(prior),
         )
 
 
@@ -103,6 +144,19 @@ def report_folder_name(volume_name: str, deidentify: bool, at: datetime, token: 
     return f"{name} report {at:%Y-%m-%d %H-%M-%S}"
 
 
+def text_day(text: str) -> date | None:
+    """A day as a reader writes it; None for nothing.
+
+    :raises ValueError: when it is none.
+    """
+    return date.fromisoformat(text.strip()) if text.strip() else None
+
+
+def _scan(content: dict[str, Any]) -> ScanJob:
+    k, j, i = content["shape_kji"]
+    return ScanJob(content["name"], (k, j, i), tuple(content["dicom_files"]))
+
+
 def _request(content: dict[str, Any]) -> ExportRequest:
     context, exam = content["context"], content["context"]["exam"]
     return ExportRequest(
@@ -110,6 +164,7 @@ def _request(content: dict[str, Any]) -> ExportRequest:
             **content,
             "formats": tuple(content["formats"]),
             "guidelines": tuple(content["guidelines"]),
+            "prior": PriorRequest(**content["prior"]),
             "context": GuidelineContext(
                 Patient(**context["patient"]), ScreeningExam(**{**exam, "significant": tuple(exam["significant"])})
             ),

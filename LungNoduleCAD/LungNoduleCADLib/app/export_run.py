@@ -14,6 +14,7 @@ from ..volume import Volume
 from .child_process import worker_command
 from .export_job import (
     DONE_FILE,
+    PRIOR_FOLDER,
     RECORD_FILE,
     REVIEW_FILE,
     SCENE_FOLDER,
@@ -21,6 +22,7 @@ from .export_job import (
     VOLUME_FILE,
     ExportJob,
     ExportRequest,
+    ScanJob,
     report_folder_name,
 )
 from .nrrd import write_nrrd
@@ -38,6 +40,7 @@ class SceneContent:
     :param record: text of the detection's record. :param review: text of the review; empty when there is none.
     :param dicom_files: that the volume was loaded from, one a slice; empty when from none.
     :param bundle: the scene's own files for a bundle, by their place in it; empty when none is wanted.
+    :param prior: the same of the scan to compare with; None where there is none.
     """
 
     name: str
@@ -46,6 +49,7 @@ class SceneContent:
     review: str = ""
     dicom_files: tuple[str, ...] = ()
     bundle: Mapping[str, bytes] = field(default_factory=dict)
+    prior: SceneContent | None = None
 
 
 class ExportRun(WorkerRun):
@@ -65,20 +69,33 @@ class ExportRun(WorkerRun):
         self._content, self._request = content, request
 
     def _write_job(self, folder: Path) -> bool:
-        content = self._content
-        job = ExportJob(str(self.folder), content.name, content.volume.shape, content.dicom_files, self._request)
-        job.write(folder / "job.json")
-        (folder / RECORD_FILE).write_text(content.record, encoding="utf-8")
-        if content.review:
-            (folder / REVIEW_FILE).write_text(content.review, encoding="utf-8")
+        content, prior = self._content, self._content.prior
+        before = None if prior is None else _scan_job(prior)
+        ExportJob(str(self.folder), _scan_job(content), self._request, before).write(folder / "job.json")
+        _write_texts(content, folder)
         for place, file in content.bundle.items():
             path = folder / SCENE_FOLDER / place
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file)
-        if not (WITH_PICTURES | {SCENE_FORMAT}).intersection(self._request.formats):
+        if prior is not None:
+            _write_texts(prior, folder / PRIOR_FOLDER)
+            if not write_nrrd(prior.volume, folder / PRIOR_FOLDER / VOLUME_FILE, self._goes_on):
+                return False
+        elif not (WITH_PICTURES | {SCENE_FORMAT}).intersection(self._request.formats):
             return self._goes_on()
         return write_nrrd(content.volume, folder / VOLUME_FILE, self._goes_on)
 
     def _take_result(self, folder: Path) -> None:
         done = json.loads((folder / DONE_FILE).read_text(encoding="utf-8"))
         self.files, self.summary = tuple(done["files"]), done["summary"]
+
+
+def _scan_job(content: SceneContent) -> ScanJob:
+    return ScanJob(content.name, content.volume.shape, content.dicom_files)
+
+
+def _write_texts(content: SceneContent, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / RECORD_FILE).write_text(content.record, encoding="utf-8")
+    if content.review:
+        (folder / REVIEW_FILE).write_text(content.review, encoding="utf-8")

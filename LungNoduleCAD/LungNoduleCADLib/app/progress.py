@@ -20,7 +20,9 @@ STAGE_SHARES = {
 }
 """Each stage's share of the progress bar. Only the bar's evenness hangs on it."""
 
-EXPORT_SHARES = {"preparing": 0.10, "starting": 0.15, "reading": 0.20, "rendering": 0.45, "writing": 0.10}
+EXPORT_SHARES = {
+    "preparing": 0.10, "starting": 0.15, "reading": 0.15, "comparing": 0.15, "rendering": 0.35, "writing": 0.10,
+}  # fmt: skip
 """Likewise of an export."""
 
 LEAST_FRACTION = 0.10

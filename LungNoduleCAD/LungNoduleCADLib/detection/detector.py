@@ -175,12 +175,11 @@ class NetworkScorer(_NetworkPart):
 
         logits = with_memory_fallback(run, self._device, self._batch, warn, "the classifier").astype(np.float64)
         calibration = self._card.calibration
-        sides = np.full(len(proposals), 0.5)
-        if calibration.side_slope and self._look_again is not None:
-            sides = self._look_again(image, proposals, control, warn)
+        lowest = np.array([p.peak for p in proposals], dtype=np.float64)
+        if calibration.plane_slope and self._look_again is not None:
+            lowest = np.minimum(lowest, self._look_again(image, proposals, control, warn))
         scores = [
-            calibration.probability(float(logit), float(proposal.peak), float(side))
-            for logit, proposal, side in zip(logits[:, 0], proposals, sides, strict=True)
+            calibration.probability(float(logit), float(peak)) for logit, peak in zip(logits[:, 0], lowest, strict=True)
         ]
         return np.stack((scores, 1 / (1 + np.exp(-logits[:, 1]))), axis=1)
 

@@ -19,7 +19,6 @@ LOOK = 7
 """Slices of each plane, and voxels of each slice, around a proposal's centre in which its peak is looked for."""
 SMOOTHING = 0.6
 """As in `group`: a single hot voxel is not a nodule."""
-SMALLEST_PEAK = 1e-4
 
 
 def side_peaks(
@@ -32,15 +31,15 @@ def side_peaks(
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Peak (n,) of the segmentation network's heat around points, seen from the side: the mean of the coronal and the
-    sagittal plane's logits, as a probability.
+    """Peak (n,) of the segmentation network's heat around points, seen from the side: the lower one of the coronal and
+    the sagittal plane's, since a nodule is round in both and a vessel in one.
 
     :param network: (n, slices, h, w) to (n, 1, h, w) logits, on `device`; trained on slices of all three planes.
     :param image: prepared lung (k, j, i) with isotropic voxels; its outermost voxels stand in for those beyond it.
     :param batch: points at a time. `progress` is called between any two batches, and may raise to stop.
     """
     device = torch.device(device)
-    out = np.zeros(len(centers_kji))
+    out = np.ones(len(centers_kji))
     for first in range(0, len(centers_kji), batch):
         if progress is not None:
             progress(first / len(centers_kji))
@@ -50,9 +49,9 @@ def side_peaks(
             with torch.inference_mode(), autocast(device):
                 logits = network(stack.contiguous(memory_format=torch.channels_last))
             heat = logits[:, 0].float().sigmoid().unflatten(0, (len(points), LOOK)).cpu().numpy()
-            peak = np.clip(_central_peaks(heat), SMALLEST_PEAK, 1 - SMALLEST_PEAK)
-            out[first : first + batch] += np.log(peak / (1 - peak)) / 2
-    return 1 / (1 + np.exp(-out))
+            some = out[first : first + batch]
+            np.minimum(some, _central_peaks(heat), out=some)
+    return out
 
 
 def _stack(image: Tensor, point: NDArray[np.int_], plane: int, slices: int) -> Tensor:

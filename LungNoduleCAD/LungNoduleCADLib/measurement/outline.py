@@ -57,7 +57,7 @@ class RefineSettings:
     hull_margin_mm: float = 1.0
     opening: float = 0.5
     leaving: Leaving = field(default_factory=Leaving)
-    largest_body_mm: float = 4.5
+    largest_body_mm: float = 3.0
     rounding: float = 0.2
     most_rounding_mm: float = 1.5
     rounding_level: float = 0.35

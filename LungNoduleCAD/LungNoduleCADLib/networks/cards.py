@@ -75,26 +75,23 @@ class OperatingPoint:
 @dataclass(frozen=True)
 class Calibration:
     """Turns the networks' opinions into the probability that is shown (Platt 1999):
-    sigmoid(slope x classifier's logit + peak_slope x logit of the heat map's peak + side_slope x logit of the peak seen
-    from the side + intercept)."""
+    sigmoid(slope x classifier's logit + plane_slope x logit of the segmentation network's peak in the plane where it is
+    lowest + intercept)."""
 
     method: Literal["none", "platt"] = "none"
     slope: float = 1.0
-    peak_slope: float = 0.0
-    side_slope: float = 0.0
+    plane_slope: float = 0.0
     intercept: float = 0.0
 
-    def probability(self, logit: float, peak: float = 0.5, side_peak: float = 0.5) -> float:
+    def probability(self, logit: float, lowest_peak: float = 0.5) -> float:
         """Calibrated probability, 0 to 1.
 
         :param logit: the classifier's output.
-        :param peak: largest value of the heat map in the candidate, 0 to 1; 0.5 says nothing either way.
-        :param side_peak: the same in coronal and sagittal slices.
+        :param lowest_peak: largest value of the heat map in the candidate, 0 to 1, or of its coronal or sagittal
+            counterpart where that is lower; 0.5 says nothing either way.
         """
-        z = self.slope * logit + self.intercept
-        for weight, value in ((self.peak_slope, peak), (self.side_slope, side_peak)):
-            bounded = min(max(value, SMALLEST_PEAK), 1 - SMALLEST_PEAK)
-            z += weight * math.log(bounded / (1 - bounded))
+        bounded = min(max(lowest_peak, SMALLEST_PEAK), 1 - SMALLEST_PEAK)
+        z = self.slope * logit + self.plane_slope * math.log(bounded / (1 - bounded)) + self.intercept
         return 1.0 / (1.0 + math.exp(-max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, z))))
 
 
@@ -279,11 +276,10 @@ def _calibration(value: Any) -> Calibration:
     if method == "none":
         read.entries(value, "calibration", "method")
         return Calibration()
-    entry = read.entries(value, "calibration", "method slope intercept", optional="peak_slope side_slope")
+    entry = read.entries(value, "calibration", "method slope intercept", optional="plane_slope")
     return Calibration(
         "platt",
         slope=read.number(entry["slope"], "calibration.slope"),
-        peak_slope=read.number(entry.get("peak_slope", 0.0), "calibration.peak_slope"),
-        side_slope=read.number(entry.get("side_slope", 0.0), "calibration.side_slope"),
+        plane_slope=read.number(entry.get("plane_slope", 0.0), "calibration.plane_slope"),
         intercept=read.number(entry["intercept"], "calibration.intercept"),
     )

@@ -66,7 +66,8 @@ def build_report(
     reported = [f for f in state.findings.values() if shown[f.id]]
     rejected = [f for f in state.findings.values() if f.status == "rejected" and not state.hides_detector]
     stated = (context or GuidelineContext()).made_plain()
-    suggestions = suggest(reported, stated.with_age(patient_age_years(result.series)), guidelines, follow_up)
+    known = stated.with_age(patient_age_years(result.series))
+    suggestions = suggest(reported, known, guidelines, follow_up, state.exam_categories)
     compared = () if follow_up is None else follow_up.comparison.warnings
     return Report(
         created=created or datetime.now(timezone.utc),

@@ -26,6 +26,10 @@ GENERATED_DETAILS = ("detected", "edit contour", "set callipers", "add", "merge"
 """Events whose detail this software has written; in others it may be a reader's free text."""
 
 
+LEAST_LETTERS, PATH_PARTS = 3, 3
+"""Of a word of a name, or of a folder, that may tell whose it is; and how many folders up from the scan."""
+
+
 class UidMap:
     """Random UIDs in place of others: the same one is always given for the same."""
 
@@ -68,7 +72,7 @@ def deidentified(report: Report, uids: UidMap) -> Report:
         review=replace(report.review, readers=tuple(readers[name] for name in report.review.readers)),
         findings=tuple(_finding(finding, uids, readers) for finding in report.findings),
         rejected=tuple(_finding(finding, uids, readers) for finding in report.rejected),
-        recommendations=_exam(report),
+        recommendations=_exam(report, readers),
         prior=None if report.prior is None else _prior(report.prior, uids),
         gone=tuple(_growth(growth, uids) for growth in report.gone),
         context=replace(report.context, exam=_without_words(report.context.exam)),
@@ -142,15 +146,16 @@ def _recommendation(advice: Recommendation, readers: _Readers) -> Recommendation
     return replace(advice, overridden_by=Override(category, REMOVED, readers[decision.reader], REMOVED, never))
 
 
-def _exam(report: Report) -> tuple[Recommendation, ...]:
+def _exam(report: Report, readers: _Readers) -> tuple[Recommendation, ...]:
     """The examination's; where a finding's category is a reader's, that reader's words stand in it, and so does what a
     reader stated of the examination."""
     said = {a.guideline for f in report.findings for a in f.recommendations if a.overridden_by is not None}
+    advices = (_recommendation(advice, readers) for advice in report.recommendations)
     return tuple(
         replace(advice, management=REMOVED, reason=REMOVED)
         if advice.guideline in said
         else replace(advice, management=_cleared(advice.management, report), reason=_cleared(advice.reason, report))
-        for advice in report.recommendations
+        for advice in advices
     )
 
 
@@ -184,10 +189,15 @@ def _setting(name: str, value: str) -> str:
 
 
 def _identities(report: Report) -> re.Pattern[str]:
-    """Whatever of the patient, the study or the files could stand in a sentence."""
+    """Whatever of the patient, the study or the files could stand in a sentence, also a part of a name or number."""
     study, series = report.study, report.series
     texts = [*asdict(report.patient).values(), *asdict(study).values(), *series.sop_instance_uids]
-    texts += [series.uid, series.description, series.frame_of_reference_uid, series.source, Path(series.source).name]
+    texts += [series.uid, series.description, series.frame_of_reference_uid, series.source]
+    texts += [part for part in Path(series.source).parts[-PATH_PARTS:] if len(part) >= LEAST_LETTERS]
+    for told in (report.patient.name, report.patient.id, study.accession_number):
+        texts += [word for word in re.findall(r"[^\W_]+", told) if len(word) >= LEAST_LETTERS]
     if (prior := report.prior) is not None:
         texts += [prior.date, prior.study_uid, prior.series_uid, prior.series_description, prior.source]
-    return re.compile("|".join(rf"(?<!\w){re.escape(text)}(?!\w)" for text in texts if text) or r"(?!)")
+    # A file's name joins its words by underscores, which are no end of a word to \w.
+    alone = (rf"(?<![^\W_]){re.escape(text)}(?![^\W_])" for text in texts if text)
+    return re.compile("|".join(alone) or r"(?!)", re.I)

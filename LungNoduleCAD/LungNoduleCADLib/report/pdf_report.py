@@ -172,7 +172,7 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
     columns: list[tuple[str, float, Callable[[ReportFinding], Any]]] = [
         ("No.", 26, lambda f: paragraph(f.label, "strong")),
         ("Image", 34, thumbnail),
-        ("Type", 62, lambda f: paragraph(f.density)),
+        ("Type", 64, lambda f: paragraph(f.density)),
     ]
     if any(finding.location for finding in report.findings):
         columns.append(("Location", 58, lambda f: paragraph(f.location or "–")))
@@ -180,13 +180,13 @@ def _columns(report: Report, pictures: Pictures) -> list[tuple[str, float, Calla
         ("Slice", 30, lambda f: paragraph(str(f.slice_number), "strong")),
         ("Mean diameter", 52, lambda f: paragraph(words.size_text(f), "strong")),
         *([] if report.prior else [("Long × short", 76, lambda f: paragraph(words.axes_text(f)))]),
-        ("Volume", 48, lambda f: paragraph(BY_KEY["volume_mm3"].text(f))),
+        ("Volume", 55, lambda f: paragraph(BY_KEY["volume_mm3"].text(f))),
         ("Score", 32, lambda f: paragraph(BY_KEY["score"].text(f))),
     ]
     if report.prior is not None:
         columns.append(("Since prior", 62, lambda f: paragraph(growth_words.growth_text(f.growth), "strong")))
     for advice in report.recommendations:
-        width = 52 if advice.guideline == LUNG_RADS else 100
+        width = 60 if advice.guideline == LUNG_RADS else 100
         columns.append((advice.guideline, width, partial(_advice_cell, advice.guideline)))
     columns.append(("Review", 56, lambda f: paragraph(words.status_text(f), longest=CELL_LONGEST)))
     return columns

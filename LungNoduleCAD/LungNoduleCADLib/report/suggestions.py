@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from ..rules import (
     lung_rads_exam,
 )
 from ..rules.fleischner_table import FAMILIES
+from ..rules.lung_rads_table import GUIDELINE as LUNG_RADS_NAME
 from .context import GuidelineContext
 from .follow_up import FollowUp
 from .text import plain_text
@@ -49,12 +50,14 @@ def suggest(
     context: GuidelineContext,
     guidelines: Sequence[str],
     follow_up: FollowUp | None = None,
+    decided: Mapping[str, Override] | None = None,
 ) -> Suggestions:
     """Suggestions for the findings and the examination.
 
     :param findings: as a review holds them, with a reader's sizes, types and categories.
     :param context: of patient and examination, plain. :param guidelines: of `GUIDELINES`.
     :param follow_up: the comparison with a prior; None at a first examination.
+    :param decided: a reader's categories of the examination, by guideline.
     """
     if not guidelines:
         return Suggestions([() for _ in findings], (), ())
@@ -68,6 +71,7 @@ def suggest(
             warnings.append(f"{finding.id} has no suggested category: {error}")
     priors = [None if follow_up is None else _prior(finding, follow_up) for finding in findings]
     known = [(fact, prior) for fact, prior in zip(facts, priors, strict=True) if fact is not None]
+    warnings += _not_settled(follow_up)
     patient = context.patient
     own: list[list[Recommendation]] = [[] for _ in findings]
     exam = []
@@ -79,13 +83,15 @@ def suggest(
                     if guideline == LUNG_RADS
                     else fleischner(fact, patient, multiple=_has_others(fact, known), prior=prior)
                 )
-                options.append(replace(suggestion, overridden_by=_override(finding, suggestion.guideline)))
+                options.append(replace(suggestion, overridden_by=_override(finding.categories, suggestion.guideline)))
         last = [options[-1] for options in own if options]
         if guideline == LUNG_RADS:
-            exam.append(lung_rads_exam(last, context.exam))
+            said = _override(decided or {}, LUNG_RADS_NAME)
+            exam.append(lung_rads_exam(last, context.exam, said, resolved=_resolved(follow_up)))
         else:
             whole = fleischner_exam([fact for fact, _ in known], patient, priors=[prior for _, prior in known])
-            exam.append(_fleischner_exam(findings, own, whole))
+            said = _override(decided or {}, whole.guideline)
+            exam.append(replace(_fleischner_exam(findings, own, whole), overridden_by=said))
     return Suggestions([tuple(options) for options in own], tuple(exam), tuple(warnings))
 
 
@@ -103,7 +109,7 @@ def suggest_one(finding: Finding, others: Sequence[Finding], patient: Patient, g
     else:
         is_multiple = any(_counts_with(fact, other) for other in others if other is not finding)
         suggestion = fleischner(fact, patient, multiple=is_multiple)
-    return replace(suggestion, overridden_by=_override(finding, suggestion.guideline))
+    return replace(suggestion, overridden_by=_override(finding.categories, suggestion.guideline))
 
 
 def _counts_with(fact: NoduleFacts, other: Finding) -> bool:
@@ -116,9 +122,12 @@ def _counts_with(fact: NoduleFacts, other: Finding) -> bool:
         return False
 
 
-def _override(finding: Finding, guideline: str) -> Override | None:
-    """A reader's word, made harmless."""
-    said = finding.categories.get(guideline)
+def _override(categories: Mapping[str, Override], guideline: str) -> Override | None:
+    """A reader's word, made harmless.
+
+    :param categories: of a finding, or of the examination.
+    """
+    said = categories.get(guideline)
     if said is None:
         return None
     return Override(
@@ -158,6 +167,28 @@ def _prior(finding: Finding, follow_up: FollowUp) -> Prior | None:
     found = follow_up.comparison.of(finding.id)
     then = None if found is None or found.prior is None else follow_up.categories.get(found.prior.label)
     return lung_rads_prior(follow_up.comparison, finding.id, then)
+
+
+def _resolved(follow_up: FollowUp | None) -> list[str]:
+    """Lung-RADS categories, in the prior, of the nodules that have resolved since: a reader's, or those by size."""
+    if follow_up is None:
+        return []
+    then = [f.prior for f in follow_up.comparison.findings if f.status == "resolved" and f.prior is not None]
+    return [follow_up.categories.get(f.label) or lung_rads(f.facts).category for f in then]
+
+
+def _not_settled(follow_up: FollowUp | None) -> list[str]:
+    """What the prior has, nobody has found again, and no guideline was asked about."""
+    if follow_up is None:
+        return []
+    missing = [f.prior.label for f in follow_up.comparison.findings if f.status == "gone" and f.prior is not None]
+    if not missing:
+        return []
+    verb = "was" if len(missing) == 1 else "were"
+    return [
+        f"{', '.join(missing)} of the prior {verb} not found again, yet the lung is dense there: no suggested category "
+        "counts it; look at both scans."
+    ]
 
 
 def _has_others(fact: NoduleFacts, known: Sequence[tuple[NoduleFacts, Prior | None]]) -> bool:

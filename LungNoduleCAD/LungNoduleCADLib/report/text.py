@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 """What makes a spreadsheet take a cell for a formula; the last four are the full-width forms that some fold."""
+
+FORMULA_BEHIND = re.compile(rf"([;\n])(?=[\s\"]*[{re.escape(''.join(FORMULA_STARTS))}])")
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
@@ -25,8 +28,10 @@ def plain_text(value: object, *, lines: bool = False) -> str:
 
 
 def spreadsheet_text(text: str) -> str:
-    """Text that no spreadsheet runs as a formula: an apostrophe is put in front of what would start one."""
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
+    """Text that no spreadsheet runs as a formula: an apostrophe is put in front of what would start one, also behind a
+    semicolon and on a further line, where a spreadsheet of many countries begins another cell whatever the quotes."""
+    safe = FORMULA_BEHIND.sub(r"\1'", text)
+    return f"'{safe}" if text.lstrip(" ").startswith(FORMULA_STARTS) else safe
 
 
 def person_name(value: str) -> str:

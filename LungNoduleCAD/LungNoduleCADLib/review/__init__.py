@@ -3,7 +3,7 @@ the findings that follow from both. Pure Python and numpy; the scene and the wid
 
 from .change import Change
 from .comparison import Comparison, LiveMatch, VoxelOverlap, voxel_overlap
-from .decisions import Accept, Reject, Reopen, SetCallipers, SetCategory, SetDensity, SetNote
+from .decisions import Accept, Reject, Reopen, SetCallipers, SetCategory, SetDensity, SetExamCategory, SetNote
 from .events import ReviewEvent
 from .measured import add_nodule, edit_contour, merge_findings
 from .outlines import AddNodule, Delete, EditContour, Merge
@@ -47,6 +47,7 @@ __all__ = [
     "SetCallipers",
     "SetCategory",
     "SetDensity",
+    "SetExamCategory",
     "SetMode",
     "SetNote",
     "TrailEntry",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from ..errors import InputError
+from ..rules import Override
 from .state import Finding, ReadingMode, ReviewState
 
 
@@ -22,10 +24,11 @@ class Draft:
     mode: ReadingMode = "concurrent"
     first_read_declared: bool = False
     touched: bool = False
+    exam_categories: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
 
     def state(self) -> ReviewState:
         """What it has come to."""
-        return ReviewState(MappingProxyType(self.findings), self.mode, self.first_read_declared)
+        return ReviewState(MappingProxyType(self.findings), self.mode, self.first_read_declared, self.exam_categories)
 
     def changeable(self, finding_id: str) -> Finding:
         """A finding that may be changed now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Literal
 from ..errors import InputError
 from ..findings import DensityType, Segment
 from ..rules import Override
-from .change import ChangeOfOne, ChangeOfSome, Draft
+from .change import Change, ChangeOfOne, ChangeOfSome, Draft
 from .state import Callipers, RejectReason
 
 Part = Literal["nodule", "solid-part"]
@@ -142,20 +143,56 @@ class SetCategory(ChangeOfOne):
 
     @property
     def detail(self) -> str:
-        if not self.category:
-            return f"{self.guideline}: as suggested"
-        return f"{self.guideline}: {self.category}. {self.management} Because: {self.justification}"
+        return _category_detail(self)
 
     def apply(self, draft: Draft, reader: str, time: datetime) -> None:
-        categories = dict(draft.changeable(self.finding).categories)
-        if not self.category:
-            categories.pop(self.guideline, None)
-        else:
-            for name in ("guideline", "management", "justification"):
-                if not getattr(self, name).strip():
-                    raise InputError(f"A category of your own needs a {name}; say it, or keep the suggestion.")
-            categories[self.guideline] = Override(self.category, self.management, reader, self.justification, time)
-        draft.change(self.finding, categories=MappingProxyType(categories))
+        former = draft.changeable(self.finding).categories
+        draft.change(self.finding, categories=_decided(former, self, reader, time))
+
+
+@dataclass(frozen=True, eq=False)
+class SetExamCategory(Change):
+    """A reader's category of the whole examination in place of a guideline's suggestion; an empty one goes back to it.
+
+    :param management: what to do next. :param justification: why not what the guideline suggests.
+    """
+
+    action = "set exam category"
+    guideline: str
+    category: str
+    management: str = ""
+    justification: str = ""
+
+    @property
+    def detail(self) -> str:
+        return _category_detail(self)
+
+    def apply(self, draft: Draft, reader: str, time: datetime) -> None:
+        if draft.state().hides_detector:
+            raise InputError("The examination is judged by all marks; declare the first read first.")
+        draft.exam_categories = _decided(draft.exam_categories, self, reader, time)
+        draft.touched = True
+
+
+def _category_detail(change: SetCategory | SetExamCategory) -> str:
+    if not change.category:
+        return f"{change.guideline}: as suggested"
+    return f"{change.guideline}: {change.category}. {change.management} Because: {change.justification}"
+
+
+def _decided(
+    former: Mapping[str, Override], change: SetCategory | SetExamCategory, reader: str, time: datetime
+) -> Mapping[str, Override]:
+    """Readers' categories, by guideline, after a change."""
+    categories = dict(former)
+    if not change.category:
+        categories.pop(change.guideline, None)
+    else:
+        for name in ("guideline", "management", "justification"):
+            if not getattr(change, name).strip():
+                raise InputError(f"A category of your own needs a {name}; say it, or keep the suggestion.")
+        categories[change.guideline] = Override(change.category, change.management, reader, change.justification, time)
+    return MappingProxyType(categories)
 
 
 def length_mm(line: Segment) -> float:

@@ -26,6 +26,7 @@ CHANGES: dict[str, type[Change]] = {
         decisions.SetNote,
         decisions.SetDensity,
         decisions.SetCategory,
+        decisions.SetExamCategory,
         reading.SetMode,
         reading.DeclareFirstRead,
         reading.Undo,

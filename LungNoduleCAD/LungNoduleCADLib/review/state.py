@@ -92,11 +92,13 @@ class ReviewState:
     """All findings, the detector's first and best first, then the added ones in their order.
 
     :param first_read_declared: in second-reader mode, the reader has said what they found without the detector.
+    :param exam_categories: a reader's of the whole examination in place of the suggested ones, by guideline.
     """
 
     findings: Mapping[str, Finding]
     mode: ReadingMode = "concurrent"
     first_read_declared: bool = False
+    exam_categories: Mapping[str, Override] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def hides_detector(self) -> bool:

@@ -51,6 +51,11 @@ class NoduleFacts:
         ):
             raise InputError("The nodule's solid part is larger than the nodule; measure both again.")
 
+    @property
+    def looks_like_lymph_node(self) -> bool:
+        """On the pleura, with a smooth margin and a benign shape, and nothing against it."""
+        return self.juxtapleural and self.smooth and not self.suspicious
+
 
 @dataclass(frozen=True)
 class Prior:

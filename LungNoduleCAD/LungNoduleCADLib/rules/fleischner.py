@@ -94,15 +94,20 @@ def _classify(
         return Recommendation(GUIDELINE, BENIGN, NO_FOLLOW_UP, reason, SOURCE), never
     size, class_ = _size_class(nodule, basis)
     row = _row(nodule, class_, multiple, patient)
+    lymph_node = _row(replace(nodule, smooth=True), class_, multiple, patient)
     number = "several" if multiple else "single"
     family = FAMILIES[nodule.density]
     category = f"{number} {nodule.density}, {SIZE_WORDS[class_][basis]}"
     # Only where the table tells high from low risk is the risk part of the category.
     if row.high_risk is not None:
         category += ", high risk" if row.high_risk else ", low risk"
+    elif row.lymph_node:
+        category += ", like a lymph node"
     reason = f"{describe(nodule, basis)}, taken as {size}: {SIZE_WORDS[class_][basis]}, {number} {family} nodule"
     reason += "s." if multiple else "."
     reason += _assumptions(patient, row)
+    if lymph_node.lymph_node and not row.lymph_node:
+        reason += " On the pleura: smooth and shaped like a lymph node, it needs no follow-up; a reader must say so."
     if nodule.suspicious:
         reason += f" Seen besides: {', '.join(nodule.suspicious)}; this speaks for the earlier follow-up."
     if nodule.density == "part-solid" and rounded(solid_size_of(nodule, "diameter").value) >= FIRST_MM:
@@ -181,6 +186,7 @@ def _row(nodule: NoduleFacts, class_: SizeClass, multiple: bool, patient: Patien
             and class_ in row.sizes
             and row.multiple in (None, multiple)
             and row.high_risk in (None, high_risk)
+            and (not row.lymph_node or nodule.looks_like_lymph_node)
         ):
             return row
     raise AssertionError(f"no row of Fleischner for {nodule}")

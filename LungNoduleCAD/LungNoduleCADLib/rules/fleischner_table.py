@@ -38,6 +38,7 @@ class Row:
 
     :param multiple, high_risk: None when the line is for both.
     :param months: until the next examination at the earliest; None for no routine one. Orders lines by urgency.
+    :param lymph_node: only for nodules on the pleura with a smooth margin and a lymph node's shape.
     """
 
     densities: tuple[DensityType, ...]
@@ -47,6 +48,7 @@ class Row:
     months: float | None
     management: str
     source: str
+    lymph_node: bool = False
 
 
 SOLID: tuple[DensityType, ...] = ("solid",)
@@ -56,10 +58,13 @@ SUBSOLID: tuple[DensityType, ...] = ("part-solid", "ground-glass")
 ANY: tuple[DensityType, ...] = ("solid", "part-solid", "ground-glass")
 
 NO_FOLLOW_UP = "No routine follow-up."
+LYMPH_NODE = "No follow-up: on the pleura or a fissure, smooth and shaped like a lymph node of the lung."
 MASS = "A mass, beyond the guideline for nodules: referral for diagnostic work-up."
 
 ROWS: tuple[Row, ...] = (
     Row(ANY, ("mass",), None, None, 0, MASS, f"{SOURCE}, which is about nodules of up to 30 mm"),
+    # The text speaks of small nodules, also above 6 mm, and names no largest size; the middle class is ours.
+    Row(SOLID, ("small", "medium"), None, None, None, LYMPH_NODE, f"{SOURCE}, on perifissural nodules", True),
     # One solid nodule.
     Row(SOLID, ("small",), False, False, None, NO_FOLLOW_UP, TABLE_SOLID),
     Row(
@@ -78,7 +83,11 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(SOLID, ("medium", "large"), True, True, 3, "CT at 3 to 6 months, then CT at 18 to 24 months.", TABLE_SOLID),
     # One subsolid nodule; its risk makes no difference.
-    Row(SUBSOLID, ("small",), False, None, None, NO_FOLLOW_UP, TABLE_SUBSOLID),
+    Row(
+        GROUND_GLASS, ("small",), False, None, None,
+        "No routine follow-up; when it looks suspicious, consider CT at 2 and 4 years.", TABLE_SUBSOLID,
+    ),
+    Row(PART_SOLID, ("small",), False, None, None, NO_FOLLOW_UP, TABLE_SUBSOLID),
     Row(
         GROUND_GLASS, ("medium", "large"), False, None, 6,
         "CT at 6 to 12 months to see whether it persists, then CT every 2 years until 5 years.", TABLE_SUBSOLID,

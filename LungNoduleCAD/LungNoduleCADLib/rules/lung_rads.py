@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..errors import InputError
 from .facts import Basis, NoduleFacts, Prior, ScreeningExam, as_judged, tenths
@@ -11,6 +12,7 @@ from .lung_rads_table import (
     GROWTH_MM,
     GUIDELINE,
     MANAGEMENT,
+    RESOLVES,
     ROWS,
     SIGNIFICANT,
     STEPS,
@@ -20,7 +22,7 @@ from .lung_rads_table import (
     Row,
     State,
 )
-from .recommendation import Recommendation
+from .recommendation import Override, Recommendation
 from .sizes import Size, describe, larger_by_mm, size_of, solid_size_of
 
 STATE_WORDS: dict[State, str] = {
@@ -30,6 +32,10 @@ STATE_WORDS: dict[State, str] = {
     "growing": "growing",
     "slow": "slowly growing",
 }
+
+ON_THE_PLEURA = (
+    "On the pleura: with a smooth margin and an oval, lentiform or triangular shape it is 2; a reader must say so."
+)
 
 
 def lung_rads(nodule: NoduleFacts, prior: Prior | None = None, *, basis: Basis = "diameter") -> Recommendation:
@@ -49,6 +55,8 @@ def lung_rads(nodule: NoduleFacts, prior: Prior | None = None, *, basis: Basis =
     else:
         row = _row(nodule, state, basis)
         category, why, source = row.category, f"{_words(nodule, state, row, basis)}{change}", row.source
+    if category not in ("1", "2") and _row(replace(nodule, smooth=True), state, basis).smooth_juxtapleural:
+        why += f" {ON_THE_PLEURA}"
     if nodule.suspicious:
         features = ", ".join(nodule.suspicious)
         if category in ("3", "4A", "4B"):
@@ -59,10 +67,18 @@ def lung_rads(nodule: NoduleFacts, prior: Prior | None = None, *, basis: Basis =
     return Recommendation(GUIDELINE, category, MANAGEMENT[category], why, source)
 
 
-def lung_rads_exam(nodules: Sequence[Recommendation], exam: ScreeningExam | None = None) -> Recommendation:
+def lung_rads_exam(
+    nodules: Sequence[Recommendation],
+    exam: ScreeningExam | None = None,
+    decision: Override | None = None,
+    *,
+    resolved: Sequence[str] = (),
+) -> Recommendation:
     """The suggested category of the examination: that of its most suspicious nodule, by what counts of each (an
     override before the suggestion); 1 without nodules, 0 when it cannot be judged yet.
 
+    :param decision: a reader's in its place; the modifier of what was stated is added to it too.
+    :param resolved: categories, in the prior, of nodules that are no longer there.
     :raises InputError: when a recommendation is of another guideline, or overridden with an unknown category.
     """
     exam = exam or ScreeningExam()
@@ -75,12 +91,21 @@ def lung_rads_exam(nodules: Sequence[Recommendation], exam: ScreeningExam | None
     else:
         category, source = _without_modifier(worst.final), worst.source
         why, management = f"Most suspicious of {len(nodules)}: {_why_final(worst)}", worst.final_management
+    former = max((c for c in resolved if c in RESOLVES), key=CATEGORIES.index, default=None)
+    if category == "1" and former is not None:
+        category, source, management = "2", f"{TABLE}, nodules that resolve", MANAGEMENT["2"]
+        why += f" A nodule that was {former} in the prior has resolved."
     if pending := _incomplete(exam):
         why = f"{pending} So far: {category}. {why}"
         category, source, management = "0", f"{TABLE}, and notes 9 and 10", MANAGEMENT["0"]
+    modifiers: tuple[str, ...] = ()
     if exam.significant:
-        management += " " + SIGNIFICANT.format(findings=", ".join(exam.significant))
-    return Recommendation(GUIDELINE, category, management, why, source, ("S",) if exam.significant else ())
+        modifiers, also = ("S",), " " + SIGNIFICANT.format(findings=", ".join(exam.significant))
+        management += also
+        if decision is not None:
+            said = f"{_without_modifier(decision.category)}S"
+            decision = replace(decision, category=said, management=decision.management + also)
+    return Recommendation(GUIDELINE, category, management, why, source, modifiers, decision)
 
 
 def _incomplete(exam: ScreeningExam) -> str:
@@ -167,7 +192,7 @@ def _row(nodule: NoduleFacts, state: State, basis: Basis) -> Row:
 
 
 def _fits(nodule: NoduleFacts, row: Row, basis: Basis) -> bool:
-    if row.smooth_juxtapleural and not (nodule.juxtapleural and nodule.smooth and not nodule.suspicious):
+    if row.smooth_juxtapleural and not nodule.looks_like_lymph_node:
         return False
     return (
         nodule.density in row.densities

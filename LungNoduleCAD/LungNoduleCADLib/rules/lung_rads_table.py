@@ -119,6 +119,10 @@ class Step:
 STEPS: dict[str, Step] = {"3": Step("2", 6, 168), "4A": Step("3", 3, 77)}
 """From the ACR's table; a nodule of 4B or 4X stays there until a work-up proves it benign."""
 
+RESOLVES = ("3", "4A", "4B", "4X")
+"""Categories of nodules after which an examination without them is 2, not 1. The table names 3 and 4A, and 4B proven
+benign; a nodule that has vanished is taken as that."""
+
 MANAGEMENT: dict[str, str] = {
     "0": "More screening CT images, the prior examinations, or a low-dose CT in 1 to 3 months, as the reason asks.",
     "1": "Low-dose screening CT in 12 months.",

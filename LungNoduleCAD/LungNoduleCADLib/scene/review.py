@@ -64,7 +64,9 @@ class SceneReview:
     def is_current(self) -> bool:
         """Whether the scene still holds what this object has read or written last."""
         nodes = (self.nodes.record, self.nodes.candidates, self.nodes.segmentation)
-        return all(n is None or self._scene.IsNodePresent(n) for n in nodes) and self._stored() == self._text
+        has_scan = self.nodes.record.GetNodeReference(VOLUME_ROLE) is not None
+        is_whole = has_scan and all(n is None or self._scene.IsNodePresent(n) for n in nodes)
+        return is_whole and self._stored() == self._text
 
     def record(self, change: Change, reader: str) -> None:
         """Add an event to the trail, store it in the scene, and show what has changed.

@@ -19,6 +19,8 @@ from ..run import Outcome
 from .export_texts import export_progress_text, exported_html
 from .exporting import ExportedReport, ExportLogic
 from .guideline_form import chosen_guidelines, clear_form, fill_form, stated_context
+from .performing import DoubleClickGuard
+from .prior_form import PriorForm
 from .texts import error_html
 
 FORMATS_SETTING = "LungNoduleCAD/ReportFormats"
@@ -36,6 +38,7 @@ class ExportPanel:
         self._nodes: DetectionNodes | None = None
         self._message = ""
         self._isCancelling = False
+        self._guard = DoubleClickGuard()
         self._obstacles: dict[str, str] = {}
         self._boxes = {
             "html": ui.htmlCheckBox,
@@ -53,6 +56,7 @@ class ExportPanel:
         for box in self._boxes.values():
             box.clicked.connect(self.onFormatClicked)
         fill_form(ui)
+        self._prior = PriorForm(ui)
         ui.guidelineComboBox.currentIndexChanged.connect(self.onGuidelineChosen)
         ui.deidentifyCheckBox.clicked.connect(self.onDeidentifyClicked)
         ui.exportButton.clicked.connect(self.onExportButton)
@@ -89,6 +93,8 @@ class ExportPanel:
 
     def onExportButton(self, checked: bool = False) -> None:
         """Start an export, or cancel the one that is on."""
+        if self._logic.isExporting and self._guard.isSecondClick():
+            return
         if self._logic.isExporting:
             self._isCancelling = True
             self._logic.cancelExport()
@@ -98,7 +104,8 @@ class ExportPanel:
         with slicer.util.tryWithErrorDisplay(_("The report could not be started."), waitCursor=True):
             try:
                 assert self._nodes is not None  # the section is hidden without
-                self._logic.startExport(self._nodes, self._request())
+                self._logic.startExport(self._nodes, self._request(), self._prior.chosen)
+                self._guard.start()
                 self._message = export_progress_text(Progress("preparing", 0.0, None))
                 self.ui.reportPathLineEdit.addCurrentPathToHistory()
             except LungNoduleCADError as reason:
@@ -138,6 +145,7 @@ class ExportPanel:
             box.enabled = not isBusy and not reason
             box.checked = name in self._wished and not reason
             box.toolTip = reason or self._tips[name]
+        self._prior.fill(self._logic.priors(nodes) if nodes is not None else [])
         chosen = chosen_guidelines(ui)
         for widget in (ui.patientLabel, ui.patientWidget):
             widget.visible = FLEISCHNER in chosen
@@ -145,7 +153,7 @@ class ExportPanel:
             widget.visible = LUNG_RADS in chosen
         for widget in (
             ui.guidelineComboBox, ui.patientWidget, ui.examWidget, ui.notesEdit, ui.reportPathLineEdit,
-            ui.deidentifyCheckBox,
+            ui.deidentifyCheckBox, ui.priorWidget,
         ):  # fmt: skip
             widget.enabled = not isBusy
         ui.exportButton.enabled = not self._isCancelling and (isBusy or bool(self._formats()))
@@ -175,6 +183,7 @@ class ExportPanel:
     def _forget(self) -> None:
         """What belongs to one patient's report."""
         clear_form(self.ui)
+        self._prior.clear()
         self.ui.notesEdit.plainText = ""
         if not self._logic.isExporting:
             self._message = ""
@@ -189,6 +198,7 @@ class ExportPanel:
             deidentify=self._isDeidentified(),
             notes=self.ui.notesEdit.plainText,
             threshold=self._threshold(),
+            prior=self._prior.request,
         )
 
     def _formats(self) -> tuple[str, ...]:

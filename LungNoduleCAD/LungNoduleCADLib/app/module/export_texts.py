@@ -19,6 +19,7 @@ def export_progress_text(progress: Progress) -> str:
         "preparing": _("Collecting what the report needs"),
         "starting": _("Starting"),
         "reading": _("Reading the scan's headers"),
+        "comparing": _("Comparing with the prior"),
         "rendering": _("Drawing the report"),
         "writing": _("Writing the files"),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from ...errors import InputError, LungNoduleCADError
 from ...report.export import OF_DICOM, PACKAGES
 from ...resources import resource_path
 from ...review import review_to_json
-from ...scene.detections import VOLUME_ROLE, DetectionNodes
+from ...scene.detections import VOLUME_ROLE, DetectionNodes, all_detections
 from ...scene.review_bundle import bundle_files
 from ..dependencies import ensure_packages
 from ..export_job import SCENE_FORMAT, ExportRequest
@@ -91,14 +91,20 @@ class ExportLogic(ReviewLogic):
             reason = _("This volume does not have the slices of its DICOM series: it was cropped, joined or resampled.")
         return {**obstacles, **dict.fromkeys(sorted(OF_DICOM), reason)} if reason else obstacles
 
+    def priors(self, nodes: DetectionNodes) -> list[tuple[str, DetectionNodes]]:
+        """The detections of other scans in the scene, with the scans' names: a report can compare with one."""
+        others = [found for found in all_detections(slicer.mrmlScene) if found.record is not nodes.record]
+        return [(str(found.record.GetNodeReference(VOLUME_ROLE).GetName()), found) for found in others]
+
     @property
     def isExporting(self) -> bool:
         """Whether an export is on; also while it is being cancelled."""
         return self._exportRun is not None
 
-    def startExport(self, nodes: DetectionNodes, request: ExportRequest) -> None:
+    def startExport(self, nodes: DetectionNodes, request: ExportRequest, prior: DetectionNodes | None = None) -> None:
         """Start to make a report in a child process and return. Outlines that were edited and not taken yet are taken.
 
+        :param prior: the detection of an earlier scan, with which the report compares; see `priors`.
         :raises LungNoduleCADError: when the request is impossible, a package is missing and was not installed, or an
             export is on already.
         """
@@ -112,7 +118,9 @@ class ExportLogic(ReviewLogic):
             raise InputError(obstacles[impossible[0]])
         if any(PACKAGES.get(name) for name in request.formats):
             self.installPackages(resource_path("report-requirements.txt"))
-        run = self.makeExportRun(self._content(nodes, request), request)
+        # The prior first: of two reviews the one that was asked for last is kept at hand.
+        before = self._content(prior, replace(request, formats=())) if prior is not None else None
+        run = self.makeExportRun(replace(self._content(nodes, request), prior=before), request)
         run.start()
         self._exportRun = run
         if self._exportTimer is None:
@@ -131,12 +139,14 @@ class ExportLogic(ReviewLogic):
             if wait:
                 self.pollExport()
 
-    def exportReport(self, nodes: DetectionNodes, request: ExportRequest) -> ExportedReport:
+    def exportReport(
+        self, nodes: DetectionNodes, request: ExportRequest, prior: DetectionNodes | None = None
+    ) -> ExportedReport:
         """Make a report and wait, while the application stays responsive.
 
         :raises LungNoduleCADError: when there is none.
         """
-        self.startExport(nodes, request)
+        self.startExport(nodes, request, prior)
         while self.isExporting:
             slicer.app.processEvents()
             self.pollExport()

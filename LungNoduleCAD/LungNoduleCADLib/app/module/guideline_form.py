@@ -64,6 +64,12 @@ def stated_context(ui: Any) -> GuidelineContext:
     return GuidelineContext(patient, exam)
 
 
+def exam_signals(ui: Any) -> tuple[Any, ...]:
+    """What tells that something else is stated of the examination."""
+    edits = (ui.notEvaluableEdit, ui.infectionEdit, ui.significantEdit)
+    return (ui.awaitingPriorCheckBox.toggled, *(edit.textChanged for edit in edits))
+
+
 def patient_signals(ui: Any) -> tuple[Any, ...]:
     """What tells that something else is stated of the patient."""
     boxes = (ui.guidelineComboBox, ui.riskComboBox, ui.cancerComboBox, ui.immunityComboBox)

@@ -9,7 +9,7 @@ import slicer
 
 from ...report.build import patient_age_years
 from ...report.context import GuidelineContext
-from ...report.suggestions import suggest_one
+from ...report.suggestions import suggest, suggest_one
 from ...review import Finding, LiveMatch, shown_findings
 from ...rules import Patient, Recommendation
 from ...scene.detections import DetectionNodes, read_record
@@ -85,13 +85,21 @@ class ListingLogic(ReferenceLogic):
         :param threshold: of the findings that count beside it. :param guideline: one of
             `report.suggestions.GUIDELINES`. :param patient: as stated for the report.
         """
-        state = self.review(nodes).state
-        shown = shown_findings(state, threshold)
-        known = GuidelineContext(patient or Patient()).with_age(
-            patient_age_years(self._record(nodes)["findings"]["series"])
-        )
-        others = [finding for name, finding in state.findings.items() if shown[name]]
-        return suggest_one(state.finding(findingId), others, known.patient, guideline)
+        known = self._withAge(nodes, GuidelineContext(patient or Patient()))
+        finding = self.review(nodes).state.finding(findingId)
+        return suggest_one(finding, self._reported(nodes, threshold), known.patient, guideline)
+
+    def examSuggestion(
+        self, nodes: DetectionNodes, threshold: float, guideline: str, context: GuidelineContext | None = None
+    ) -> Recommendation:
+        """What a guideline suggests for the whole examination, with a reader's word over it, as the report of a first
+        examination says it.
+
+        :param context: what is stated of patient and examination; None when nothing.
+        """
+        known = self._withAge(nodes, (context or GuidelineContext()).made_plain())
+        decided = self.review(nodes).state.exam_categories
+        return suggest(self._reported(nodes, threshold), known, (guideline,), decided=decided).exam[0]
 
     def rememberDetection(self, nodes: DetectionNodes, stored: StoredDetection) -> None:
         """Called when results have just been added to the scene: they need not be read from it again."""
@@ -102,6 +110,16 @@ class ListingLogic(ReferenceLogic):
         """Called when a scene closes: let go of its nodes and voxels. A review is read again when it is needed."""
         super().forgetReview()
         self._rows = self._readRecord = None
+
+    def _reported(self, nodes: DetectionNodes, threshold: float) -> list[Finding]:
+        """The findings that count at a threshold."""
+        state = self.review(nodes).state
+        shown = shown_findings(state, threshold)
+        return [finding for name, finding in state.findings.items() if shown[name]]
+
+    def _withAge(self, nodes: DetectionNodes, context: GuidelineContext) -> GuidelineContext:
+        """With the age that the images state, where none is given."""
+        return context.with_age(patient_age_years(self._record(nodes)["findings"]["series"]))
 
     def _record(self, nodes: DetectionNodes) -> dict[str, Any]:
         """A detection's record, which is read once: it is long."""

@@ -23,6 +23,7 @@ from .candidates_panel import CandidatesPanel
 from .export_panel import ExportPanel
 from .input_check import InputCheck
 from .logic import MODELS, POLL_MS, DetectionLogic
+from .performing import DoubleClickGuard
 from .texts import BAD, device_text, error_html, line_html, progress_text, verdict_html
 
 SURE_DEVICES = [DeviceChoice("auto"), DeviceChoice("cpu")]
@@ -52,6 +53,7 @@ class DetectionPanel:
         self._nodes: Any = None
         self._verdict: InputVerdict | None = InputVerdict()
         self._check = InputCheck(self.onInputChecked)
+        self._guard = DoubleClickGuard()
         self.candidates = CandidatesPanel(ui, widget, logic, setThreshold)
         self.export = ExportPanel(ui, logic, lambda: self._threshold)
         for pathEdit in (ui.weightsPathLineEdit, ui.outputPathLineEdit):
@@ -104,6 +106,8 @@ class DetectionPanel:
         self._volume = volume
         self._verdict = self._check.verdict(volume) if volume is not None else InputVerdict()
         self._nodes = self._logic.detection(volume)
+        if self._nodes is None:
+            self._logic.forgetReview()  # it holds the voxels of a scan that may have gone
         table = self._logic.operatingTable(self._nodes, self._weights())
         self.candidates.show(volume, self._nodes, table, self._threshold)
         self.export.show(self._nodes)
@@ -120,6 +124,8 @@ class DetectionPanel:
     # -- user actions --------------------------------------------------------------------------------------------
     def onDetectButton(self, checked: bool = False) -> None:
         """Start a run, or cancel the one that is on."""
+        if self.state.can_cancel and self._guard.isSecondClick():
+            return
         if self.state.can_cancel:
             self._setState(State.CANCELLING, _("Ending the detector…"))
             self._logic.cancelDetection()
@@ -131,6 +137,7 @@ class DetectionPanel:
                 self._logic.ensureDependencies()
                 self._logic.startDetection(self._volume, self._request())
                 self._setState(State.RUNNING, progress_text(Progress("preparing", 0.0, None)))
+                self._guard.start()
             except LungNoduleCADError as error:
                 self._setState(State.FAILED, str(error))
         if self.state is State.FAILED:

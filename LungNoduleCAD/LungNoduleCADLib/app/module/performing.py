@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,25 @@ class Said(NamedTuple):
 
 Changer = Callable[[Callable[[DetectionNodes], Said | None]], bool]
 """Changes the review of a detection, shows what has changed, and tells whether it was possible."""
+
+
+DOUBLE_CLICK_S = 0.5
+"""A second click that comes sooner is half of a double click."""
+
+
+class DoubleClickGuard:
+    """For a button that starts something and then cancels it: who double-clicks it wants to start."""
+
+    def __init__(self) -> None:
+        self._started_s: float | None = None
+
+    def start(self) -> None:
+        """Called when the button has got its other meaning."""
+        self._started_s = time.monotonic()
+
+    def isSecondClick(self) -> bool:
+        """Whether a click now belongs to the one that has started it."""
+        return self._started_s is not None and time.monotonic() - self._started_s < DOUBLE_CLICK_S
 
 
 def perform(failure: str, action: Callable[[], Any]) -> bool:

@@ -13,6 +13,7 @@ from ...review import Finding, ReviewState
 from ...scene.detections import DetectionNodes
 from .callipers_panel import CallipersPanel
 from .category_panel import CategoryPanel
+from .exam_panel import ExamPanel
 from .finding_panel import FindingPanel
 from .findings_table import FindingsTable
 from .logic import DetectionLogic
@@ -49,6 +50,7 @@ class ReviewPanel:
         self.finding = FindingPanel(ui, logic, self.change)
         self.callipers = CallipersPanel(ui, logic, self.change, self._tell)
         self.category = CategoryPanel(ui, logic, self.change)
+        self.exam = ExamPanel(ui, logic, self.change)
         self._trail = TrailView(widget)
         self._reasons = qt.QMenu(ui.rejectButton)
         for reason, text in reason_names().items():
@@ -111,10 +113,12 @@ class ReviewPanel:
         """Let go of the scene; the panel is not used again."""
         self.callipers.close()
         self.outlines.close()
+        self.exam.close()
 
     def setBusy(self, isBusy: bool) -> None:
         """While a run is on, its results will replace this review."""
-        self.ui.reviewWidget.enabled = self.ui.readerWidget.enabled = not isBusy
+        for widget in (self.ui.reviewWidget, self.ui.readerWidget, self.ui.examCategoryWidget):
+            widget.enabled = not isBusy
         if isBusy:
             self.ui.addButton.checked = False
             self.callipers.stop()
@@ -216,6 +220,7 @@ class ReviewPanel:
         self.finding.updateGui(nodes, finding)
         self.callipers.updateGui(nodes, finding)
         self.category.updateGui(nodes, finding, threshold)
+        self.exam.updateGui(nodes, threshold)
         self.outlines.updateGui(selected)
         if nodes is None:
             return

@@ -50,6 +50,7 @@ def action_names() -> dict[str, str]:
         "set note": _("note"),
         "set type": _("type"),
         "set category": _("category"),
+        "set exam category": _("examination's category"),
         "set mode": _("reading mode"),
         "declare first read": _("first read done"),
         "undo": _("undo"),

@@ -24,6 +24,7 @@ from ...review import (
     SetCallipers,
     SetCategory,
     SetDensity,
+    SetExamCategory,
     SetMode,
     SetNote,
     TrailEntry,
@@ -160,6 +161,12 @@ class ReviewLogic:
     ) -> None:
         """Another category than a guideline suggests; an empty one goes back to the suggestion."""
         self._recordChange(nodes, SetCategory(findingId, guideline, category, management, justification))
+
+    def setExamCategory(
+        self, nodes: DetectionNodes, guideline: str, category: str, management: str = "", justification: str = ""
+    ) -> None:
+        """Likewise for the whole examination."""
+        self._recordChange(nodes, SetExamCategory(guideline, category, management, justification))
 
     def undo(self, nodes: DetectionNodes) -> None:
         """Take back the last change that is in effect."""
