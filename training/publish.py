@@ -29,8 +29,8 @@ LICENSE = "Apache-2.0"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnostic use."
 ALLOWED_FALSE_POSITIVES = 0.5
 """A scan of left-out lung, at the default threshold: diseased lungs give several times as many, and a list that is
-mostly right is read. A17's clinical point, a sensitivity of 0.95, lies lower with these weights; the operating table has
-it, and the slider's preset goes there."""
+mostly right is read. A17's clinical point, a sensitivity of 0.95, lies lower with these weights; the operating table
+has it, and the slider's preset goes there."""
 OPERATING_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 THRESHOLDS = (
     0.01,

@@ -126,7 +126,7 @@ def test_card_is_immutable_typed_and_round_trips(saved: Path) -> None:
     card = load_card(saved / "segmentation.json")
     assert card.preprocessing.window_hu == (-1000.0, 400.0)
     assert card.preprocessing == Preprocessing(slices=7)
-    assert card.calibration == Calibration("platt", 0.8, 0.3, 0.2, -0.1)
+    assert card.calibration == Calibration("platt", 0.8, 0.3, -0.1)
     assert card.operating_table[0].bands == {"4-6 mm": 0.8}
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json()))) == card
     with pytest.raises(FrozenInstanceError):
