@@ -18,6 +18,11 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 RAYS = directions(240).T.astype(np.float64)
+FORM_TERMS = np.stack(
+    [RAYS[:, a] * RAYS[:, b] * (1 if a == b else 2) for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))],
+    axis=1,
+)
+"""x' A x along each ray is linear in A's six numbers, with these factors."""
 STEP_MM = 0.4
 ROUNDS = 3
 """How often the middle is taken again, of what lies in the ellipsoid or within a tenth of its radius outside."""
@@ -129,8 +134,6 @@ def _radii(share: NDArray[np.float32], center: Floats, spacing: Floats) -> Float
 
 def _fitted_shape(radii: Floats) -> Floats:
     """The matrix of the ellipsoid through most of the rays' ends: 1/r^2 is linear in it."""
-    k, j, i = RAYS.T
-    terms = np.stack([k * k, j * j, i * i, 2 * k * j, 2 * k * i, 2 * j * i], axis=1)
     start = float(np.quantile(radii, START_QUANTILE))
     fitted, shape = np.full(len(radii), start), np.eye(3) / start**2
     for scale in EXCESS_SCALES:
@@ -140,11 +143,11 @@ def _fitted_shape(radii: Floats) -> Floats:
         weight = trust * fitted**6
         sphere = float((weight / fitted**2).sum() / weight.sum())
         prior = SPHERE_WEIGHT * float(weight.sum()) / 3
-        normal = (terms.T * weight) @ terms + prior * np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-        right = (terms.T * weight) @ (1 / radii**2) + prior * sphere * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+        normal = (FORM_TERMS.T * weight) @ FORM_TERMS + prior * np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+        right = (FORM_TERMS.T * weight) @ (1 / radii**2) + prior * sphere * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
         a = np.linalg.solve(normal, right)
         values, vectors = np.linalg.eigh([[a[0], a[3], a[4]], [a[3], a[1], a[5]], [a[4], a[5], a[2]]])
         values = np.clip(values, 1 / (LONGEST * start) ** 2, 1 / (SHORTEST * start) ** 2)
         shape = (vectors * values) @ vectors.T
-        fitted = 1 / np.sqrt(np.einsum("na,ab,nb->n", RAYS, shape, RAYS))
+        fitted = 1 / np.sqrt(FORM_TERMS @ shape[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]])
     return np.asarray(shape)

@@ -223,13 +223,14 @@ def _without_vessels(voxels: Bools, box: LocalBox, beyond: Bools, settings: Refi
     # Half a voxel more, because distances are between voxel centres, and the core's edge lies beyond its outermost one.
     near = ndimage.distance_transform_edt(~core, sampling=box.spacing) <= radius + box.spacing[1] / 2
     opened = part_with_seed(inner & near, seed.astype(np.float64))
+    ends = ndimage.binary_dilation(beyond[extent], structure=TOUCHING)
     shell = ndimage.binary_dilation(opened) & ~opened
-    # What goes on in many directions is a nodule of which too little has been looked at.
-    closed = (shell & beyond[extent]).sum() <= MOST_OPEN * shell.sum()
-    if closed and deepest <= settings.largest_body_mm:
+    # What goes on in many directions is a nodule of which too little has been looked at; what goes on in none has
+    # nothing that leaves it.
+    runs_on = (shell & beyond[extent]).sum() <= MOST_OPEN * shell.sum() and (inner & ends).any()
+    if runs_on and deepest <= settings.largest_body_mm:
         middle = core & seed & (depth > MIDDLE_SHARE * depth[core & seed].max())
         body = fitted_body(opened, middle, box.spacing)
-        ends = ndimage.binary_dilation(beyond[extent], structure=TOUCHING)
         left[extent] = leaving(inner, depth, ends, body, box.spacing, settings.leaving, deepest)
     kept[extent] = part_with_seed(opened & ~left[extent], seed.astype(np.float64))
     return kept, left
