@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from training_inputs import box, lung, nodule, replaceable, write_prepared
 
 from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
-from training.nodules import load_nodules, save_nodules, simulated_nodules
+from training.nodules import InsertableNodule, insertable, load_nodules, save_nodules, simulated_nodules
 from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
 from training.publish import OutOfFold, best_hits, calibrate, default_threshold, metrics, operating_table
 from training.sampler import SLICES, SliceSampler, Sources, doubtful_regions, insert, oriented
@@ -74,6 +75,30 @@ def test_an_inserted_nodule_is_bright_and_its_surroundings_are_untouched() -> No
     assert (image[far] == background.image[far]).all()
 
 
+def cut_from(lung_level: float) -> InsertableNodule:
+    """A ball of 6 mm with its partial volumes, cut with the lung of that level (HU) around it."""
+    radius = np.linalg.norm(np.indices((15, 15, 15)) - 7.0, axis=0)
+    share = np.clip(3.5 - radius, 0, 1)
+    made = insertable(lung_level + share * (40 - lung_level), share, fold=0, source="crop", malignancy=3.0)
+    assert made is not None
+    return made
+
+
+def test_a_nodule_brings_no_dark_ring_into_a_denser_lung() -> None:
+    dense = np.full((40, 40, 40), 60, dtype=np.uint8)
+    image, mask = insert(dense, cut_from(-900.0), np.array([20, 20, 20]))
+    assert mask.any() and image.min() >= 59
+    same, _ = insert(dense, cut_from(-670.0), np.array([20, 20, 20]))
+    assert np.abs(image.astype(int) - same.astype(int)).max() <= 12
+
+
+def test_a_rendered_nodule_keeps_its_density() -> None:
+    """Its density is constant out to the rim: no lung is to be exchanged in it."""
+    item = replace(nodule(), density=np.full(nodule().density.shape, 190, dtype=np.uint8))
+    image, mask = insert(np.full((60, 60, 60), 50, dtype=np.uint8), item, np.array([30, 30, 30]))
+    assert image[mask].max() >= 185
+
+
 def test_an_inserted_nodule_leaves_the_chest_wall_as_it_was() -> None:
     background = lung()
     image, mask = insert(background.image, nodule(), np.array([30, 13, 45]))
@@ -87,6 +112,13 @@ def test_thick_slices_blur_a_nodule_along_z_only() -> None:
     thin, thick = oriented(nodule(), rng), oriented(nodule(), rng, slice_mm=3.0)
     assert thick.alpha.shape[0] > thin.alpha.shape[0] and thick.alpha.shape[1] == thin.alpha.shape[1]
     assert thick.density.shape == thick.alpha.shape == thick.mask.shape
+
+
+def test_what_was_cut_from_thick_slices_is_not_blurred_twice(tmp_path: Path) -> None:
+    item = replace(nodule(), slice_mm=3.0)
+    assert oriented(item, np.random.default_rng(0), slice_mm=3.0).alpha.shape[0] == item.alpha.shape[0]
+    save_nodules(tmp_path / "n.npz", [item])
+    assert load_nodules(tmp_path / "n.npz")[0].slice_mm == 3.0
 
 
 def test_slices_hold_targets_only_where_a_nodule_is(prepared: tuple[Path, Path]) -> None:
