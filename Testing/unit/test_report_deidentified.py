@@ -220,7 +220,7 @@ def test_a_warning_that_names_the_patient_or_the_files_goes(
     volume = read_volume(tmp_path / "ct")
     series = result_of(volume, []).series
     result = result_of(
-        volume, blob_candidates(volume), warnings=(text(series),), settings={"lung_mask": "/home/q.nrrd"}
+        volume, blob_candidates(volume), warnings=(text(series),), settings={"lung_mask": "/scans/q.nrrd"}
     )
     report = deidentified(build_report(result, volume, guidelines=GUIDELINES, detected_at=DETECTED), UidMap())
     assert report.warnings == ((text(series),) if kept else (REMOVED,))
