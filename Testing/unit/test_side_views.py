@@ -36,6 +36,16 @@ def test_a_tube_looks_less_round_from_the_side_than_a_ball() -> None:
     assert ball > 0.9 > 0.5 > tube
 
 
+@pytest.mark.parametrize("along", [1, 2])
+def test_a_tube_that_is_round_in_one_side_view_is_judged_by_the_other(along: int) -> None:
+    tube = torch.zeros(60, 70, 70)
+    first = [slice(26, 35), slice(31, 40), slice(31, 40)]
+    first[along] = slice(None)
+    tube[tuple(first)] = 1
+    (peak,) = side_peaks(Brightness(), tube, [(30, 35, 35)])
+    assert peak < 0.5
+
+
 def test_the_batch_does_not_change_the_answer() -> None:
     points = [(30.2, 40.4, 50.1), (30, 40, 20), (5, 5, 5), (0, 0, 0), (59, 79, 69)]
     expected = side_peaks(Brightness(), scene(), points, batch=8)
