@@ -82,6 +82,7 @@ def ball_candidate(
         center_lps=_point(volume, center),
         score=score,
         malignancy=0.25,
+        malignancy_by_diameter=0.5,
         mask=VoxelMask((int(start[0]), int(start[1]), int(start[2])), inside),
         measurements=Measurements(**{**settings, **measured}),
     )

@@ -55,7 +55,9 @@ def ball(volume: Volume, center_kji: np.ndarray, radius_mm: float) -> np.ndarray
     return np.asarray(np.linalg.norm(points - volume.index_to_lps(center_kji), axis=-1) <= radius_mm)
 
 
-def make_result(volume: Volume, threshold: float = 0.5, malignancy: float | None = 0.4) -> DetectionResult:
+def make_result(
+    volume: Volume, threshold: float = 0.5, malignancy: float | None = 0.4, by_diameter: float | None = 0.3
+) -> DetectionResult:
     """A result whose candidates are the volume's blobs: two above the threshold and one below."""
     candidates = []
     for number, (fraction, radius_mm, score) in enumerate(BLOBS, start=1):
@@ -71,6 +73,7 @@ def make_result(volume: Volume, threshold: float = 0.5, malignancy: float | None
                 center_lps=(float(x), float(y), float(z)),
                 score=score,
                 malignancy=malignancy,
+                malignancy_by_diameter=by_diameter,
                 mask=VoxelMask((int(first[0]), int(first[1]), int(first[2])), box),
                 measurements=Measurements(
                     diameter_mm=2 * radius_mm,

@@ -11,9 +11,12 @@ drawn by Slicer's own slice logic and displayable managers into an offscreen win
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -29,12 +32,17 @@ from PySide6 import QtGui
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 MODULE_FILE = Path(__file__).resolve().parents[1] / "LungNoduleCAD" / "LungNoduleCAD.py"
-PANEL_WIDTH, VIEW_PX = 480, (330, 330)
+PANEL_PX, TABLE_HEIGHT, VIEW_PX = (480, 2600), 250, (330, 330)
+"""In Slicer the panel scrolls; here it must be as high as what is open in it, and the table would take the rest."""
 VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLMarkupsDisplayableManager")
-GAP_PX = 4
+GAP_PX, MARGIN_PX = 4, 6
+PASSES = 30
+"""Turns of the event loop after which wrapped texts have found their height."""
+LOW = 0.2
+"""Threshold at which something false is seen too."""
 COLORS = 128
-"""Pictures of grey scans need no more, and take half the bytes."""
+"""Pictures of grey scans need no more, and take half the bytes; panels keep theirs, which are signs."""
 
 
 class Done:
@@ -117,10 +125,17 @@ class Photographer:
 
     def views(self, name: str) -> None:
         """The slice views side by side."""
-        pictures = [view.picture() for view in self._views]
-        gap = np.zeros((VIEW_PX[1], GAP_PX, 3), np.uint8)
-        row = [part for picture in pictures for part in (picture, gap)][:-1]
-        self._save(Image.fromarray(np.concatenate(row, axis=1)), name)
+        self._row([view.picture() for view in self._views], name)
+
+    def places(self, name: str, labels: Sequence[str]) -> None:
+        """The axial view at one candidate after the other."""
+        pictures = []
+        for label in labels:
+            self._module.widget.panel.candidates.onLabelPicked(label)
+            self._module.widget.logic.jumpTo(self._module.widget.panel._nodes, label, center=True)
+            self._module.process_events()
+            pictures.append(self._views[0].picture())
+        self._row(pictures, name)
 
     def chart(self, name: str, chart: Any) -> None:
         """A plot."""
@@ -128,7 +143,7 @@ class Photographer:
 
     def panel(self, name: str, *sections: str) -> None:
         """Sections of the panel, one below the other, from their names in the `.ui` file."""
-        for _ in range(3):
+        for _ in range(PASSES):
             self._module.process_events()
         pictures = [self._grab(getattr(self._module.widget.ui, section)) for section in sections]
         page = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), (239, 239, 239))
@@ -136,16 +151,24 @@ class Photographer:
         for picture in pictures:
             page.paste(picture, (0, top))
             top += picture.height
-        self._save(page, name)
+        self._save(page, name, colors=None)
+
+    def _row(self, pictures: Sequence[NDArray[np.uint8]], name: str) -> None:
+        gap = np.zeros((VIEW_PX[1], GAP_PX, 3), np.uint8)
+        row = [part for picture in pictures for part in (picture, gap)][:-1]
+        self._save(Image.fromarray(np.concatenate(row, axis=1)), name)
 
     def _grab(self, widget: Any) -> Image.Image:
         image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
         rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-        return Image.fromarray(rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy())
+        pixels = rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+        used = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))[-1] + 1  # a section takes what room there is
+        return Image.fromarray(pixels[: used + MARGIN_PX].copy())
 
-    def _save(self, picture: Image.Image, name: str) -> None:
+    def _save(self, picture: Image.Image, name: str, colors: int | None = COLORS) -> None:
         path = self._folder / f"{name}.png"
-        picture.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+        kept = picture if colors is None else picture.quantize(colors, dither=Image.Dither.NONE)
+        kept.save(path, optimize=True)
         print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1000} kB")
 
 
@@ -178,7 +201,8 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     for view in views:
         view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         view.logic.FitSliceToBackground()
-    module.holder.resize(PANEL_WIDTH, 1700)
+    module.holder.resize(*PANEL_PX)
+    ui.candidatesTable.setMaximumHeight(TABLE_HEIGHT)
     module.holder.show()
     ui.inputVolumeSelector.setCurrentNode(volume)
     while panel.state is State.CHECKING:
@@ -228,11 +252,37 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     panel.candidates.onReviewChanged()
     ui.referenceCollapsibleButton.setProperty("collapsed", False)
     take.panel("reference", "referenceCollapsibleButton", "candidatesCollapsibleButton")
+    threshold = logic.getParameterNode().threshold
+    logic.getParameterNode().threshold = LOW
+    rows, shown = panel.candidates.table.rows, panel.candidates._listing.shown
+    matches = {row.values.get("match"): name for name, row in reversed(rows.items()) if shown[name]}
+    take.places("reference-views", [matches[status] for status in ("TP", "FP", "FN")])
+    logic.getParameterNode().threshold = threshold
     ui.zoomCheckBox.click()
-    take.views("reference-views")
+    prior = Path(tempfile.mkdtemp()) / "a year ago"
+    write_prior(nodes, logic.review(nodes).volume, prior)
+    sys.modules["qt"].QFileDialog = SimpleNamespace(getExistingDirectory=lambda *_: str(prior))
+    ui.priorFolderButton.click()
+    shutil.rmtree(prior.parent)
+    ui.currentDayEdit.setProperty("text", "2026-04-02")
+    ui.reportPathLineEdit.setProperty("currentPath", "/data/reports")
+    ui.reportCollapsibleButton.setProperty("collapsed", False)
+    take.panel("report", "reportCollapsibleButton")
     slicer.modules.plots = SimpleNamespace(logic=lambda: SimpleNamespace(ShowChartInLayout=lambda chart: None))
     take.chart("froc", logic.plotFroc(nodes, logic.getParameterNode().threshold))
     module.close()
+
+
+def write_prior(nodes: Any, volume: Any, folder: Path) -> None:
+    """A result as the command line leaves it, of the same scan a year before: the picture shows what can be chosen."""
+    from LungNoduleCADLib.report.results import write_results
+    from LungNoduleCADLib.scene.stored import stored_detection
+
+    result = stored_detection(nodes.record.GetText()).result
+    series = {**result.series, "series_description": "ChestPhantom", "study_date": "20250331",
+              "source": "/data/2025/ChestPhantom.nrrd"}  # fmt: skip
+    folder.mkdir(parents=True)
+    write_results(replace(result, series=series), volume, folder)
 
 
 def callipers_around(finding: Any) -> Any:

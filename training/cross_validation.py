@@ -11,24 +11,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from LungNoduleCADLib.detection.appearance import appearance, forest_inputs
 from LungNoduleCADLib.detection.group import Proposal, group, lies_in_lung
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
 from LungNoduleCADLib.detection.score import classify
 from LungNoduleCADLib.detection.side_views import side_peaks
 from LungNoduleCADLib.networks.fusion import channels_last, fuse_batch_norm
+from LungNoduleCADLib.preprocess.settings import LUNG_WINDOW_HU
 
-from .checkpoints import averaged_hybrid, averaged_unet
+from .checkpoints import averaged_hybrid, averaged_unet, wavelet_of
 from .nodules import InsertableNodule, load_nodules
 from .sampler import Lung, cut, insert, load_cubes, load_lungs, oriented
 from .splits import FOLDS, fold_of
+from .transforms.enhancement import enhanced_slices
 
 INSERTED_SIZE_MM = (4.0, 6.0)
 INSERTIONS_PER_FOLD = 40
@@ -50,6 +55,8 @@ class Mark:
     hit: bool
     doubtful: bool
     center_kji: tuple[float, float, float]
+    appearance: tuple[float, ...] = ()
+    """`detection.appearance.FEATURES`, where a forest is to grow on them."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,56 @@ class Case:
     """Dice of the best mark's voxels with the truth; 0 when missed."""
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a fold's networks make of an image.
+
+    :param image: as it was before the networks' own preparation, levels 0 to 1.
+    :param side_peaks: (n,); logits: (n, 2), nodule and malignancy.
+    """
+
+    image: torch.Tensor
+    proposals: list[Proposal]
+    side_peaks: NDArray[np.float64]
+    logits: NDArray[np.float32]
+
+    def __iter__(self) -> Iterator[tuple[Proposal, float, NDArray[np.float32]]]:
+        """Each proposal with its peak from the side and its logits."""
+        return zip(self.proposals, self.side_peaks.tolist(), self.logits, strict=True)
+
+    @cached_property
+    def appearance(self) -> NDArray[np.float32]:
+        """Features (n, `len(FEATURES)`)."""
+        return appearance(self.image, [p.center_kji for p in self.proposals], LUNG_WINDOW_HU)
+
+    @property
+    def inputs(self) -> NDArray[np.float32]:
+        """What a forest takes."""
+        peaks = np.array([p.peak for p in self.proposals], dtype=np.float64)
+        return forest_inputs(peaks, self.side_peaks, self.logits[:, 0].astype(np.float64), self.appearance)
+
+
 class FoldDetector:
-    """The two networks of a run on prepared 1 mm images."""
+    """The two networks of a run on prepared 1 mm images, each given them as it was trained.
 
-    def __init__(self, segmentation: Path, classification: Path) -> None:
-        self._segmentation = channels_last(fuse_batch_norm(averaged_unet(segmentation)))
-        self._classifier = channels_last(fuse_batch_norm(averaged_hybrid(classification)))
+    :param averaged: whether the weights are the moving average, or those of the last step.
+    """
 
-    def __call__(
-        self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None
-    ) -> tuple[list[Proposal], NDArray[np.float64], NDArray[np.float32]]:
-        """Proposals, their peaks from the side (n,), and their logits (n, 2)."""
+    def __init__(self, segmentation: Path, classification: Path, averaged: bool = True) -> None:
+        self._segmentation = channels_last(fuse_batch_norm(averaged_unet(segmentation, averaged)))
+        self._classifier = channels_last(fuse_batch_norm(averaged_hybrid(classification, averaged)))
+        self._wavelets = wavelet_of(segmentation), wavelet_of(classification)
+
+    def __call__(self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None) -> Seen:
+        """Proposals within the lung, if it is given, and what the networks say of them."""
         prepared = torch.from_numpy(image).float().div_(255)
         reach = None if inside is None else reach_of(inside, 1.0)
-        heat = heat_map(self._segmentation, prepared, reach, batch=BATCH)
+        first, second = (enhanced_slices(prepared, wavelet) for wavelet in self._wavelets)
+        heat = heat_map(self._segmentation, first, reach, batch=BATCH)
         proposals = [p for p in group(heat) if lies_in_lung(p, inside)]
         centers = [p.center_kji for p in proposals]
-        sides = side_peaks(self._segmentation, prepared, centers, batch=BATCH)
-        return proposals, sides, classify(self._classifier, prepared, centers, batch=BATCH)
+        sides = side_peaks(self._segmentation, first, centers, batch=BATCH)
+        return Seen(prepared, proposals, sides, classify(self._classifier, second, centers, batch=BATCH))
 
 
 def insertions(
@@ -112,36 +151,31 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
     marks: list[Mark] = []
     cases: list[Case] = []
 
-    def mark(
-        kind: str,
-        case: str,
-        proposal: Proposal,
-        side: float,
-        logit: NDArray[np.float32],
-        hit: bool = False,
-        doubtful: bool = False,
-    ) -> Mark:
-        nodule, malignancy = (float(v) for v in logit)
-        center = proposal.center_kji
-        return Mark(kind, case, fold, proposal.peak, float(side), nodule, malignancy, hit, doubtful, center)
+    def note(kind: str, case: str, seen: Seen, hit: Sequence[bool], doubtful: Sequence[bool]) -> None:
+        for n, (proposal, side, (nodule, malignancy)) in enumerate(seen):
+            looks = tuple(float(f"{value:.6g}") for value in seen.appearance[n])
+            marks.append(
+                Mark(kind, case, fold, proposal.peak, side, float(nodule), float(malignancy), bool(hit[n]),
+                     bool(doubtful[n]), proposal.center_kji, looks)
+            )  # fmt: skip
 
     def add(
         kind: str,
         case: str,
         image: NDArray[np.uint8],
-        mask: NDArray[np.bool_] | None,
+        mask: NDArray[np.bool_],
         diameter: float,
         malignancy: float,
     ) -> None:
         best = 0.0
-        center = np.argwhere(mask).mean(axis=0) if mask is not None else None
-        for proposal, side, logit in zip(*detector(image, None), strict=True):
-            hit = bool(center is not None and ((proposal.center_kji - center) ** 2).sum() < (diameter / 2) ** 2)
-            if hit and mask is not None:
-                own = np.zeros(mask.shape, dtype=bool)
-                own[proposal.region] = proposal.voxels
-                best = max(best, 2 * float((own & mask).sum()) / float(own.sum() + mask.sum()))
-            marks.append(mark(kind, case, proposal, side, logit, hit=hit))
+        center = np.argwhere(mask).mean(axis=0)
+        seen = detector(image, None)
+        hit = [bool(((p.center_kji - center) ** 2).sum() < (diameter / 2) ** 2) for p in seen.proposals]
+        for proposal in compress(seen.proposals, hit):
+            own = np.zeros(mask.shape, dtype=bool)
+            own[proposal.region] = proposal.voxels
+            best = max(best, 2 * float((own & mask).sum()) / float(own.sum() + mask.sum()))
+        note(kind, case, seen, hit, [False] * len(hit))
         cases.append(Case(kind, case, fold, diameter, malignancy, best))
 
     for cube in load_cubes(data / "lidc-nodules"):
@@ -151,9 +185,9 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
     nodules = [n for n in load_nodules(cache / "crops.npz") if n.fold == fold]
     for name, image, mask, diameter in insertions(lung, nodules, seed=fold):
         add("insertion", name, image, mask, diameter, float("nan"))
-    for proposal, side, logit in zip(*detector(lung.image, lung.lung), strict=True):
-        doubtful = bool(lung.ignore[tuple(np.rint(proposal.center_kji).astype(int))])
-        marks.append(mark("lung", lung.name, proposal, side, logit, doubtful=doubtful))
+    seen = detector(lung.image, lung.lung)
+    doubtful = [bool(lung.ignore[tuple(np.rint(p.center_kji).astype(int))]) for p in seen.proposals]
+    note("lung", lung.name, seen, [False] * len(doubtful), doubtful)
     return marks, cases
 
 

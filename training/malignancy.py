@@ -4,9 +4,10 @@
         --output runs/malignancy
 
 A logistic regression on piecewise linear functions of what is measured of a nodule and of the classifier's malignancy
-logit: ratings 1 and 2 against 4 and 5. Each fold's estimates come from a regression, its penalty chosen, on the other
-folds, and their logits from networks that never saw the fold's patients. Only the card of the classifier changes; its
-weights stay as they are. `--cases` fits again what was measured before.
+logit: ratings 1 and 2 against 4 and 5; beside it one on the logarithm of the measured diameter alone. Each fold's
+estimates come from a regression, its penalty chosen, on the other folds, and their logits from networks that never
+saw the fold's patients. Only the card of the classifier changes; its weights stay as they are. `--cases` fits again
+what was measured before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from LungNoduleCADLib.evaluation.figures import calibration_figure, roc_figure
 from LungNoduleCADLib.findings import NoduleFeatures
 from LungNoduleCADLib.io.atomic import output_folder, write_bytes, write_json
 from LungNoduleCADLib.networks.cards import load_card
-from LungNoduleCADLib.networks.malignancy import NETWORK, MalignancyModel, MalignancyTerm
+from LungNoduleCADLib.networks.malignancy import NETWORK, DiameterBaseline, MalignancyModel, MalignancyTerm
 
 from .malignancy_cases import Case, FoldMeasurer, load_cases, rated_nodules, save_cases
 
@@ -61,8 +62,7 @@ def fit(values: Floats, malignant: NDArray[np.bool_], penalty: float) -> Maligna
 
     :raises InputError: when a class is missing.
     """
-    if malignant.all() or not malignant.any():
-        raise InputError("All nodules are of one class, so there is nothing to fit; measure more of them.")
+    _check_both_classes(malignant)
     terms = [
         MalignancyTerm(name, knot, float(column.mean()), float(column.std()), 1.0)
         for name, column0 in zip(NAMES, values.T, strict=True)
@@ -74,6 +74,16 @@ def fit(values: Floats, malignant: NDArray[np.bool_], penalty: float) -> Maligna
     found = LogisticRegression(C=penalty, max_iter=5000).fit(design, malignant)
     weighted = (replace(term, weight=float(w)) for term, w in zip(terms, found.coef_[0], strict=True))
     return MalignancyModel(tuple(weighted), float(found.intercept_[0]))
+
+
+def fit_by_diameter(values: Floats, malignant: NDArray[np.bool_]) -> DiameterBaseline:
+    """The regression on the diameter alone: two numbers, which need no penalty.
+
+    :raises InputError: when a class is missing.
+    """
+    _check_both_classes(malignant)
+    found = LogisticRegression(C=np.inf).fit(values[:, [NAMES.index("log_diameter")]], malignant)
+    return DiameterBaseline(float(found.coef_[0, 0]), float(found.intercept_[0]))
 
 
 def probabilities(model: MalignancyModel, cases: Sequence[Case]) -> Floats:
@@ -95,18 +105,23 @@ def chosen_penalty(cases: Sequence[Case]) -> float:
     return PENALTIES[int(np.argmin(losses))]
 
 
-def out_of_fold(cases: Sequence[Case]) -> Floats:
-    """(n,) estimates of found nodules, each by a regression on the other folds."""
-    folds, estimates = np.array([case.fold for case in cases]), np.zeros(len(cases))
+def out_of_fold(cases: Sequence[Case]) -> tuple[Floats, Floats]:
+    """(n,) estimates of found nodules, each by a regression on the other folds; likewise from the diameter alone."""
+    folds, estimates, by_diameter = np.array([case.fold for case in cases]), np.zeros(len(cases)), np.zeros(len(cases))
     for fold in np.unique(folds):
-        others = _of(cases, folds != fold)
-        model = fit(values_of(others), labels_of(others), chosen_penalty(others))
-        estimates[folds == fold] = probabilities(model, _of(cases, folds == fold))
-    return estimates
+        others, own = _of(cases, folds != fold), _of(cases, folds == fold)
+        values, malignant = values_of(others), labels_of(others)
+        estimates[folds == fold] = probabilities(fit(values, malignant, chosen_penalty(others)), own)
+        baseline = fit_by_diameter(values, malignant)
+        by_diameter[folds == fold] = [baseline.probability(c.features) for c in own if c.features is not None]
+    return estimates, by_diameter
 
 
-def judged(cases: Sequence[Case], estimates: Floats, bootstrap: int = BOOTSTRAP) -> dict[str, Any]:
-    """The estimate against either diameter and the network's output alone, on the same nodules."""
+def judged(cases: Sequence[Case], estimates: Floats, by_diameter: Floats, bootstrap: int = BOOTSTRAP) -> dict[str, Any]:
+    """The estimate against either diameter and the network's output alone, on the same nodules.
+
+    :param by_diameter: the diameter's own probabilities, whose calibration is told beside the estimate's.
+    """
     malignant = labels_of(cases)
     resampling = Resampling.of_units(numbered([case.patient for case in cases]), bootstrap, SEED)
     others = {
@@ -115,7 +130,7 @@ def judged(cases: Sequence[Case], estimates: Floats, bootstrap: int = BOOTSTRAP)
         "network_alone": np.array([case.network or 0.0 for case in cases]),
     }
     compared = {name: compare_auc(malignant, estimates, score, resampling) for name, score in others.items()}
-    reliability = calibration(malignant, estimates)
+    reliability, baseline = calibration(malignant, estimates), calibration(malignant, by_diameter)
     return {
         "nodules": len(cases),
         "patients": len({case.patient for case in cases}),
@@ -126,6 +141,8 @@ def judged(cases: Sequence[Case], estimates: Floats, bootstrap: int = BOOTSTRAP)
         "brier": round(reliability.brier, 4),
         "brier_of_prevalence": round(reliability.brier_of_prevalence, 4),
         "expected_calibration_error": round(reliability.expected_error, 4),
+        "brier_by_diameter": round(baseline.brier, 4),
+        "expected_calibration_error_by_diameter": round(baseline.expected_error, 4),
     }
 
 
@@ -133,7 +150,7 @@ def evaluation(measured: Sequence[Case], bootstrap: int = BOOTSTRAP) -> tuple[di
     """What the card says of the estimate; the found nodules, and their estimates out of fold."""
     decided = [case for case in measured if is_malignant(case.rating) is not None]
     found = [case for case in decided if case.features is not None]
-    estimates = out_of_fold(found)
+    estimates, by_diameter = out_of_fold(found)
     groups = {"crops": "crop", "cubes": "cube"}
     kinds = np.array([case.kind for case in found])
     result: dict[str, Any] = {
@@ -141,12 +158,12 @@ def evaluation(measured: Sequence[Case], bootstrap: int = BOOTSTRAP) -> tuple[di
         "cubes, that the detector finds; value and 95 % interval from resampled patients",
         "rated": len(decided),
         "found": len(found),
-        "all": judged(found, estimates, bootstrap),
+        "all": judged(found, estimates, by_diameter, bootstrap),
     }
     for name, kind in groups.items():
         inside = kinds == kind
         if len(set(labels_of(_of(found, inside)))) == 2:
-            result[name] = judged(_of(found, inside), estimates[inside], bootstrap)
+            result[name] = judged(_of(found, inside), estimates[inside], by_diameter[inside], bootstrap)
     return result, found, estimates
 
 
@@ -185,8 +202,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         measured = _measured(arguments)
         result, found, estimates = evaluation(measured)
         write_report(arguments.output, result, measured, found, estimates)
-        model = fit(values_of(found), labels_of(found), chosen_penalty(found))
-        update_card(arguments.weights, model, result)
+        values, malignant = values_of(found), labels_of(found)
+        model = fit(values, malignant, chosen_penalty(found))
+        update_card(arguments.weights, replace(model, by_diameter=fit_by_diameter(values, malignant)), result)
     except LungNoduleCADError as error:
         print(error, file=sys.stderr)
         return USER_ERROR
@@ -202,6 +220,11 @@ def _measured(arguments: argparse.Namespace) -> list[Case]:
     measure = FoldMeasurer(arguments.runs, arguments.weights)
     nodules = rated_nodules(arguments.data / "lidc-nodules")
     return [measure(nodule) for nodule in nodules if is_malignant(nodule.rating) is not None]
+
+
+def _check_both_classes(malignant: NDArray[np.bool_]) -> None:
+    if malignant.all() or not malignant.any():
+        raise InputError("All nodules are of one class, so there is nothing to fit; measure more of them.")
 
 
 def _of(cases: Sequence[Case], chosen: NDArray[np.bool_]) -> list[Case]:
@@ -221,7 +244,9 @@ def _summary(result: dict[str, Any]) -> str:
     names = ("diameter_of_the_table", "diameter_measured", "network_alone")
     lines = [f"Malignancy AUC {result['auc']} on {result['nodules']} nodules of {result['patients']} patients"]
     lines += [f"  {name}: {result[f'auc_{name}']}, difference {result[f'difference_to_{name}']}" for name in names]
-    return "\n".join([*lines, f"  Brier {result['brier']}, ECE {result['expected_calibration_error']}"])
+    for name, kind in (("", ""), ("_by_diameter", "by diameter: ")):
+        lines.append(f"  {kind}Brier {result[f'brier{name}']}, ECE {result[f'expected_calibration_error{name}']}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from LungNoduleCADLib.detection.detector import Detector
-from LungNoduleCADLib.detection.malignancy import network_logit
+from LungNoduleCADLib.detection.malignancy import MalignancyEstimate, network_logit
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.findings import Candidate, Measurements, NoduleFeatures, VoxelMask
 from LungNoduleCADLib.io.atomic import write_json
@@ -125,9 +125,11 @@ class FoldMeasurer:
         return Case(**{**vars(case), "measured_mm": hits[0].measurements.diameter_mm, "network": network,
                        "features": features})  # fmt: skip
 
-    def _remember(self, volume: Volume, mask: VoxelMask, measurements: Measurements, probability: float) -> float:
+    def _remember(
+        self, volume: Volume, mask: VoxelMask, measurements: Measurements, probability: float
+    ) -> MalignancyEstimate:
         self._features[id(mask)] = nodule_features(volume, mask, measurements)
-        return probability
+        return MalignancyEstimate(probability)
 
 
 def save_cases(path: Path, cases: list[Case]) -> None:

@@ -13,9 +13,11 @@ import torch
 from LungNoduleCADLib.detection.group import GroupingSettings, group
 from LungNoduleCADLib.detection.propose import heat_map, reach_of
 from LungNoduleCADLib.io import write_bytes
+from LungNoduleCADLib.preprocess.settings import Wavelet
 
 from .patches import Place
 from .sampler import Lung
+from .transforms.enhancement import enhanced_slices
 from .transforms.scanner import draw_scanner
 
 PROPOSALS_PER_SCAN = 200
@@ -26,16 +28,20 @@ MOST_HOT = 0.05
 DEGRADED_COPIES = 1
 
 
-def mine(lungs: Iterable[Lung], network: torch.nn.Module, path: Path) -> None:
+def mine(lungs: Iterable[Lung], network: torch.nn.Module, path: Path, wavelet: Wavelet | None = None) -> None:
     """Keep the network's proposals in healthy lung, as it is and as other scanners would show it, in a file, since
-    finding them takes minutes. Rows are the lung's number and the voxel (k, j, i)."""
+    finding them takes minutes. Rows are the lung's number and the voxel (k, j, i).
+
+    :param wavelet: the enhancement that the network was trained with.
+    """
     rng, found = np.random.default_rng(0), set()
     for n, lung in enumerate(lungs):
         for copy in range(1 + DEGRADED_COPIES):
             image = lung.image.astype(np.float32)
             if copy:
                 image = np.clip(draw_scanner(rng, image.shape, lung.slice_mm)(image), 0, 255)
-            heat = heat_map(network, torch.from_numpy(image).div_(255), reach_of(lung.lung, 1.0))
+            seen = enhanced_slices(torch.from_numpy(image).div_(255), wavelet)
+            heat = heat_map(network, seen, reach_of(lung.lung, 1.0))
             hottest = float(np.quantile(heat[lung.lung], 1 - MOST_HOT))
             settings = replace(MINING, threshold=max(MINING.threshold, hottest))
             for proposal in group(heat, settings=settings):

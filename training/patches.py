@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleCADLib.preprocess.settings import Wavelet
+
 from .boxes import NoduleBox
 from .receiving import suited
 from .sampler import Sources, cut, insert_of, oriented
+from .transforms.enhancement import enhanced
 from .transforms.medmix import medmix
 from .transforms.orientation import draw_orientation
 from .transforms.scanner import draw_scanner
@@ -78,8 +81,8 @@ class PatchSampler:
     }
     BOUNDED_SHARE = 0.3
 
-    def __init__(self, sources: Sources, proposals: list[Place], seed: int) -> None:
-        self.sources, self.proposals = sources, proposals
+    def __init__(self, sources: Sources, proposals: list[Place], seed: int, wavelet: Wavelet | None = None) -> None:
+        self.sources, self.proposals, self.wavelet = sources, proposals, wavelet
         self.rng = np.random.default_rng(seed)
         self.weights = np.ones(len(proposals))
         self._cubes = [c for c in sources.cubes if len(c.background)]
@@ -155,7 +158,7 @@ class PatchSampler:
     def _finish(self, image: NDArray[np.uint8], slice_mm: float, bounds: Extent) -> NDArray[np.uint8]:
         """Another scanner, nothing outside the bounds, mirror, turn (A8), one draw a sample."""
         scanner = draw_scanner(self.rng, image.shape, slice_mm)
-        x = np.clip(scanner(image.astype(np.float32)), 0, 255).astype(np.uint8)
+        x = np.clip(enhanced(scanner(image.astype(np.float32)), self.wavelet), 0, 255).astype(np.uint8)
         image = np.zeros_like(x)
         seen = tuple(slice(min(b.start, HALF - UNCUT), max(b.stop, HALF + UNCUT)) for b in bounds)
         image[seen] = x[seen]

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleCADLib.preprocess.settings import Wavelet
 from LungNoduleCADLib.simulation import ScanCharacter
 
 from .boxes import NoduleBox, ball, load_boxes, load_cubes
 from .nodules import InsertableNodule, load_nodules
 from .receiving import character_of, receive, suited
-from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, fold_of, serves
+from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, NO_FOLD, fold_of, serves
+from .transforms.enhancement import enhanced
 from .transforms.orientation import draw_orientation
 from .transforms.scanner import draw_scanner
 
@@ -190,6 +192,15 @@ class Sources:
             [n for n in load_nodules(cache / "decoys.npz") if serves(n.fold, leave_out)],
         )
 
+    def restricted(self, insertion: bool, simulator: bool) -> Sources:
+        """Without real nodules to insert, or without anything simulated: its nodules and its lungs."""
+        return replace(
+            self,
+            lungs=[lung for lung in self.lungs if simulator or fold_of(lung.name) != NO_FOLD],
+            crops=self.crops if insertion else [],
+            simulated=self.simulated if simulator else [],
+        )
+
     def draw_nodule(self, rng: np.random.Generator, simulated_share: float = 0.25) -> InsertableNodule:
         """A nodule to insert, real three times out of four."""
         simulated = rng.random() < simulated_share
@@ -212,8 +223,9 @@ class SliceSampler:
 
     SHARES: ClassVar[dict[str, float]] = {"insert": 0.36, "box": 0.3, "decoy": 0.06, "lung": 0.28}
 
-    def __init__(self, sources: Sources, seed: int) -> None:
+    def __init__(self, sources: Sources, seed: int, wavelet: Wavelet | None = None) -> None:
         self.sources = sources
+        self.wavelet = wavelet
         self.rng = np.random.default_rng(seed)
         self.hard: list[tuple[int, NDArray[np.int64]]] = []
 
@@ -300,7 +312,7 @@ class SliceSampler:
         orientation = draw_orientation(self.rng)
         middle = image.shape[plane] // 2
         # Scanners make axial slices, whichever plane is looked at.
-        x = np.moveaxis(scanner(image.astype(np.float32)), plane, 0)
+        x = np.moveaxis(enhanced(scanner(image.astype(np.float32)), self.wavelet), plane, 0)
         x = x[middle - SLICES // 2 : middle + SLICES // 2 + 1]
         focus = [np.moveaxis(mask, plane, 0)[middle : middle + 1] for mask in masks]
         return orientation(np.clip(x, 0, 255).astype(np.uint8)), [orientation.of_mask(mask)[0] for mask in focus]

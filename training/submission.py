@@ -52,12 +52,12 @@ def marks_of(entry: Entry, detector: FoldDetector) -> list[Mark]:
     """What the networks mark in a scan: on a nodule, near something that is neither, or false."""
     neither = doubtful(entry)
     marks = []
-    for proposal, side, logits in zip(*detector(entry.image(), entry.lung()), strict=True):
+    for proposal, side, logits in detector(entry.image(), entry.lung()):
         center = np.array(proposal.center_kji)
         hit = any(np.linalg.norm(center - n.center_kji) < n.diameter_mm / 2 for n in entry.nodules)
         near = bool(neither[tuple(np.rint(center).astype(int))])
         marks.append(
-            Mark("lung", entry.name, 0, proposal.peak, float(side), float(logits[0]), float(logits[1]), hit,
+            Mark("lung", entry.name, 0, proposal.peak, side, float(logits[0]), float(logits[1]), hit,
                  near and not hit, proposal.center_kji)
         )  # fmt: skip
     return marks

@@ -66,6 +66,8 @@ def origin_of(config: Config, arguments: argparse.Namespace) -> Origin:
     if all(prepared):
         if arguments.leave_out is not None or arguments.validate_on is not None:
             raise InputError("--leave-out and --validate-on are for folds; a data set's split is stored with it.")
+        if not (config.data.insertion and config.data.simulator):
+            raise InputError("insertion and simulator are of prepared lungs; a prepared data set holds what it holds.")
         return DataSetOrigin(config, config.task, tuple(caches), arguments.run, arguments.segmentation)
     if len(caches) > 1 or arguments.data is None:
         raise InputError("A cache of training.prepare stands alone, and needs --data beside it.")

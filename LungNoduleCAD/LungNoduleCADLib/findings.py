@@ -146,6 +146,8 @@ class Candidate:
     :param center_lps: centre of mass of its mask, LPS mm.
     :param score: calibrated probability that this is a nodule, 0 to 1.
     :param malignancy: estimated probability of malignancy, 0 to 1; None when the weights have no such output.
+    :param malignancy_by_diameter: what its diameter alone says, beside which the estimate is always shown; None when
+        the weights' card has no such baseline.
     """
 
     id: int
@@ -154,6 +156,7 @@ class Candidate:
     malignancy: float | None
     mask: VoxelMask
     measurements: Measurements
+    malignancy_by_diameter: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

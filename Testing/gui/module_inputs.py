@@ -48,7 +48,7 @@ def result_for(volume: Volume, scores: tuple[float, ...] = SCORES, warnings: tup
             side="left" if x > 0 else "right", zone="upper",
         )  # fmt: skip
         mask = VoxelMask((k, j, i), np.ones((4, 4, 4), dtype=bool))
-        candidates.append(Candidate(n + 1, (x, y, z), score, 0.3, mask, measurements))
+        candidates.append(Candidate(n + 1, (x, y, z), score, 0.3, mask, measurements, 0.2))
     return DetectionResult(tuple(candidates), 0.5, {"series_uid": ""}, {}, {}, {}, {}, warnings)
 
 

@@ -28,8 +28,8 @@ from gui.driving import (
     texts,
     wait_until,
 )
+from gui.reviewing import choose_item, errors, said, trail  # noqa: F401
 from gui.test_life import save_close_and_open
-from gui.test_review import choose_item, errors, said, trail  # noqa: F401
 from gui.test_table import tick
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.report.key_images import CALLIPER_COLOR, key_images

@@ -14,8 +14,8 @@ from PySide6.QtCore import Qt
 
 from gui.driving import add, detect, detected, is_visible, select_row, set_threshold, table_column, texts
 from gui.module_inputs import MODULE_FILE, FakeRun
+from gui.reviewing import choose_item, choose_reason, said, trail
 from gui.test_life import save_close_and_open
-from gui.test_review import choose_item, choose_reason, said, trail
 from gui.test_table import tick
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.rules.lung_rads_table import MANAGEMENT

@@ -13,9 +13,9 @@ from PySide6 import QtTest
 from PySide6.QtCore import Qt
 
 from gui.driving import add, click_detect, detect, detected, is_visible, select_row, set_threshold, wait_until
+from gui.reviewing import choose_item, errors, said, trail  # noqa: F401
 from gui.test_category import FLEISCHNER, LUNG_RADS, set_category
 from gui.test_life import save_close_and_open
-from gui.test_review import choose_item, errors, said, trail  # noqa: F401
 from LungNoduleCADLib.app.module.logic import DetectionLogic
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.scene.detections import REVIEW_ROLE

@@ -30,8 +30,8 @@ from gui.driving import (
     wait_until,
 )
 from gui.module_inputs import MODULE_FILE, SCORES, FakeRun, result_for
+from gui.reviewing import choose_reason, said
 from gui.test_life import save_close_and_open
-from gui.test_review import choose_reason, said
 from gui.test_selection import click
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.report.colors import STATUS_COLORS

@@ -155,10 +155,33 @@ def test_every_measurement_has_a_column(module: Module, nodes: Any) -> None:
     """A new value of a finding that no column shows is missed here."""
     unseen = {
         "center_lps", "side", "zone", "surface_mm2", "juxtapleural", "juxtavascular", "axes_slice",
-        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps",
+        "axes_sop_instance_uid", "long_axis_lps", "short_axis_lps", "malignancy_by_diameter",
     }  # fmt: skip
     table = module.widget.panel.candidates.table
     assert set(table.rows["N1"].values) <= {column.key for column in table._columns} | unseen
+
+
+def test_malignancy_is_never_shown_without_what_the_diameter_says(module: Module, nodes: Any) -> None:
+    tick(module, "Malignancy")
+    assert table_column(module, "Malignancy") == ["0.30 (by diameter 0.20)"] * 5
+    select_row(module, "N2")
+    assert "Malignancy 0.30 (by diameter 0.20)" in texts(module)["selectedLabel"]
+
+
+def test_result_from_before_the_baseline_says_that_it_is_not_known(
+    module: Module, chest: Volume, tmp_path: Path
+) -> None:
+    add(module, chest)
+    run, result = click_detect(module), result_for(chest)
+    save_result(
+        replace(result, candidates=tuple(replace(c, malignancy_by_diameter=None) for c in result.candidates)),
+        chest, tmp_path,
+    )  # fmt: skip
+    run.result, run.record = load_result(tmp_path)
+    run.outcome = Outcome.FINISHED
+    end_run(module)
+    select_row(module, "N1")
+    assert "Malignancy 0.30 (by diameter not known)" in texts(module)["selectedLabel"]
 
 
 def test_chosen_columns_are_remembered_from_session_to_session(

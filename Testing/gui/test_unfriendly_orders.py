@@ -33,9 +33,9 @@ from gui.driving import (
     wait_until,
 )
 from gui.module_inputs import FakeRun
+from gui.reviewing import choose_item, choose_reason, errors, trail  # noqa: F401
 from gui.test_export import FakeExport
 from gui.test_life import save_close_and_open
-from gui.test_review import choose_item, choose_reason, errors, trail  # noqa: F401
 from LungNoduleCADLib.app.module import performing
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.app.states import State

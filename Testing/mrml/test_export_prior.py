@@ -12,11 +12,12 @@ from typing import Any
 import jsonschema
 import pytest
 from export_inputs import ExportHere, content_of, exported, scene_of_volume
-from growth_inputs import PRIOR_DAY, Motion, Nodule, follow_up, free_places
+from growth_inputs import PRIOR_DAY, FollowUp, Motion, Nodule, follow_up, free_places, written_result
 from review_inputs import READER
 
 from LungNoduleCADLib.app.export_job import PriorRequest
 from LungNoduleCADLib.app.export_run import SceneContent
+from LungNoduleCADLib.app.nrrd import write_nrrd
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.findings import Candidate
 from LungNoduleCADLib.growth import Study
@@ -41,12 +42,17 @@ def candidates_of(study: Study) -> Any:
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> SceneContent:
-    """Two scans of a chest in which one nodule has grown and one is new; the reader called the first one 3 then."""
-    home = tmp_path_factory.mktemp("scans")
+def made() -> FollowUp:
+    """Two scans of a chest in which one nodule has grown and one is new."""
     places = free_places(SEED, CHEST_MM, len(FATES))
     nodules = [Nodule(place, *sizes) for place, sizes in zip(places, FATES, strict=True)]
-    made = follow_up(SEED, nodules, Motion((4.0, -3.0, 5.0)), base_spacing=CHEST_MM)
+    return follow_up(SEED, nodules, Motion((4.0, -3.0, 5.0)), base_spacing=CHEST_MM)
+
+
+@pytest.fixture(scope="module")
+def content(made: FollowUp, tmp_path_factory: pytest.TempPathFactory) -> SceneContent:
+    """Both in a scene; the reader called the first nodule 3 then."""
+    home = tmp_path_factory.mktemp("scans")
     now = scene_of_volume(made.current.volume, home / "now", candidates_of(made.current), "CT")
     then = scene_of_volume(made.prior.volume, home / "then", candidates_of(made.prior), "CT")
     then.review().record(SetCategory("N1", "Lung-RADS v2022", "3", "CT in 6 months.", "smooth"), READER)
@@ -89,3 +95,58 @@ def test_a_prior_of_other_lungs_is_refused_and_leaves_nothing(content: SceneCont
     run = exported(replace(content, prior=empty), tmp_path / "out", "json")
     assert run.outcome is Outcome.FAILED and run.error
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+# -- from a folder -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(made: FollowUp, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prior as the command line left it."""
+    return written_result(tmp_path_factory.mktemp("results") / "then", made.prior)
+
+
+def alone(content: SceneContent) -> SceneContent:
+    return replace(content, prior=None)
+
+
+def test_a_prior_from_a_folder_says_the_same_as_one_in_the_scene(
+    content: SceneContent, folder: Path, tmp_path: Path
+) -> None:
+    now = (PRIOR_DAY + timedelta(days=180)).isoformat()
+    run = exported(alone(content), tmp_path / "a", "json", "html", prior=PriorRequest("", now, folder=str(folder)))
+    assert "comparing" in run.stages
+    there, here = report_of(run), report_of(exported(content, tmp_path / "b", "json", prior=DAYS))
+    assert there["prior"]["interval_days"] == 180  # the result knows its own day
+    for finding, other in zip(there["findings"], here["findings"], strict=True):
+        assert finding["growth"]["status"] == other["growth"]["status"]
+        if finding["growth"]["change"] is not None:
+            ratios = [f["growth"]["change"]["volume_ratio"] for f in (finding, other)]
+            assert ratios[0] == pytest.approx(ratios[1], rel=0.02)
+    assert "180 days before" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def refused(run: ExportHere, out: Path) -> str:
+    assert run.outcome is Outcome.FAILED
+    assert not out.exists() or not any(out.iterdir())
+    return run.error
+
+
+def test_a_folder_that_has_gone_is_one_sentence(content: SceneContent, tmp_path: Path) -> None:
+    run = exported(alone(content), tmp_path / "out", "json", prior=PriorRequest(folder=str(tmp_path / "gone")))
+    assert "holds no result" in refused(run, tmp_path / "out")
+
+
+def test_another_scan_than_the_results_is_one_sentence(content: SceneContent, folder: Path, tmp_path: Path) -> None:
+    write_nrrd(content.volume.cropped((0, 0, 0), (20, *content.volume.shape[1:])), tmp_path / "other.nrrd")
+    asked = PriorRequest(folder=str(folder), scan=str(tmp_path / "other.nrrd"))
+    run = exported(alone(content), tmp_path / "out", "json", prior=asked)
+    assert "is not the scan that the result in" in refused(run, tmp_path / "out")
+    assert "give that under 'Its scan'" in run.error
+
+
+def test_a_scan_that_has_gone_is_one_sentence(content: SceneContent, made: FollowUp, tmp_path: Path) -> None:
+    result = written_result(tmp_path / "then", made.prior)
+    (tmp_path / "then.nrrd").unlink()
+    run = exported(alone(content), tmp_path / "out", "json", prior=PriorRequest(folder=str(result)))
+    assert "is no longer there; say where it is now under 'Its scan'" in refused(run, tmp_path / "out")

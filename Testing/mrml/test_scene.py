@@ -134,13 +134,14 @@ def test_description_measurements_and_visibility_survive_saving(tmp_path: Path) 
     result = make_result(volume)
     node = only_node(written_and_read(tmp_path, result, volume), "vtkMRMLMarkupsFiducialNode")
 
-    assert points_of(node)[0][1] == "score 0.93; 16.0 mm; solid, mean 40 HU; malignancy 0.40"
+    assert points_of(node)[0][1] == "score 0.93; 16.0 mm; solid, mean 40 HU; malignancy 0.40 (by diameter 0.30)"
     assert [p[3] for p in points_of(node)] == [True, True, False]  # the third is below the threshold
     expected = {
         "score": [c.score for c in result.candidates],
         "diameter": [c.measurements.diameter_mm for c in result.candidates],
         "mean density": [c.measurements.mean_hu for c in result.candidates],
         "malignancy": [c.malignancy or 0.0 for c in result.candidates],
+        "malignancy by diameter": [c.malignancy_by_diameter or 0.0 for c in result.candidates],
     }
     for name, values in expected.items():
         kept = node.GetMeasurement(name).GetControlPointValues()

@@ -18,6 +18,7 @@ from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.findings import VoxelMask
 from LungNoduleCADLib.networks.cards import Calibration
 from LungNoduleCADLib.volume import Volume
+from training.cross_validation import Seen
 from training.datasets.cache import Cache
 from training.datasets.partition import part_of, store_split
 from training.datasets.scans import Nodule, Scan
@@ -182,13 +183,14 @@ def test_a_network_trains_on_a_data_set(task: str, cache: Path, tmp_path: Path) 
 class Sighted:
     """Marks every ball exactly, and a vessel."""
 
-    def __call__(self, image: np.ndarray, inside: np.ndarray | None) -> tuple[Any, ...]:
+    def __call__(self, image: np.ndarray, inside: np.ndarray | None) -> Seen:
         voxels = np.ones((1, 1, 1), dtype=bool)
         centers = [(30.0, 32.0, 30.0), (56.0, 60.0, 64.0), (20.0, 70.0, 20.0), (66.0, 20.0, 70.0)]
         centers = [tuple(c - 1.0 for c in center) for center in centers]
         proposals = [Proposal(center, 0.9 - 0.1 * n, (0, 0, 0), voxels) for n, center in enumerate(centers)]
         sides = np.array([0.9, 0.8, 0.2, 0.1])
-        return proposals, sides, np.array([[3, 1], [2, 0], [-2, 0], [-3, 0]], dtype=np.float32)
+        logits = np.array([[3, 1], [2, 0], [-2, 0], [-3, 0]], dtype=np.float32)
+        return Seen(torch.from_numpy(image), proposals, sides, logits)
 
 
 def test_a_submission_lies_where_the_nodules_are_and_is_evaluated_by_the_protocol(

@@ -45,21 +45,35 @@ def test_the_estimate_beats_the_diameter_where_there_is_more_to_know() -> None:
     assert len(found) == len(estimates) == everything["nodules"]
     assert result["crops"]["nodules"] + result["cubes"]["nodules"] == everything["nodules"]
     assert everything["expected_calibration_error"] < 0.15 and everything["brier"] < everything["brier_of_prevalence"]
+    assert everything["brier"] < everything["brier_by_diameter"] < everything["brier_of_prevalence"]
 
 
 def test_a_held_out_folds_ratings_do_not_touch_its_estimates() -> None:
     known = [case for case in cases() if case.features is not None and case.rating != 3]
     other = [replace(case, rating=6 - case.rating) if case.fold == 2 else case for case in known]
     held_out = np.array([case.fold == 2 for case in known])
-    first, second = malignancy.out_of_fold(known), malignancy.out_of_fold(other)
-    assert np.array_equal(first[held_out], second[held_out])
-    assert not np.allclose(first[~held_out], second[~held_out])
+    for first, second in zip(malignancy.out_of_fold(known), malignancy.out_of_fold(other), strict=True):
+        assert np.array_equal(first[held_out], second[held_out])
+        assert not np.allclose(first[~held_out], second[~held_out])
+
+
+def test_the_baseline_is_the_logistic_that_made_the_ratings() -> None:
+    """On a diameter that decides alone, within what a sample of this size tells."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(4000, len(malignancy.NAMES)))
+    column = malignancy.NAMES.index("log_diameter")
+    values[:, column] = rng.normal(2.2, 0.5, 4000)
+    suspicious = rng.random(4000) < 1 / (1 + np.exp(-(4.0 * values[:, column] - 9.0)))
+    found = malignancy.fit_by_diameter(values, suspicious)
+    assert found.slope == pytest.approx(4.0, abs=0.4) and found.intercept == pytest.approx(-9.0, abs=0.9)
 
 
 def test_one_class_alone_is_refused() -> None:
     known = [replace(case, rating=5.0) for case in cases() if case.features is not None]
     with pytest.raises(InputError, match="one class"):
         malignancy.fit(malignancy.values_of(known), malignancy.labels_of(known), 0.1)
+    with pytest.raises(InputError, match="one class"):
+        malignancy.fit_by_diameter(malignancy.values_of(known), malignancy.labels_of(known))
 
 
 def test_the_command_changes_the_card_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +88,7 @@ def test_the_command_changes_the_card_and_nothing_else(tmp_path: Path, capsys: p
         "classification.json"
     } and before.keys() == after.keys()
     old, new = load_card(MODELS / "classification.json"), load_card(weights / "classification.json")
-    assert new.malignancy is not None and new.malignancy != old.malignancy
+    assert new.malignancy is not None and new.malignancy != old.malignancy and new.malignancy.by_diameter is not None
     assert replace(new, malignancy=None, metrics={}) == replace(old, malignancy=None, metrics={})
     result = json.loads((report / "malignancy.json").read_text())
     assert new.metrics["malignancy"] == result

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -22,6 +24,7 @@ from LungNoduleCADLib.networks.hybrid import HybridClassifier, HybridConfig
 from LungNoduleCADLib.networks.unet import UNet25D, UNetConfig
 from LungNoduleCADLib.networks.weights import load_model, save_model
 from LungNoduleCADLib.preprocess.settings import Preprocessing, Wavelet
+from LungNoduleCADLib.resources import resource_path
 
 TINY_UNET = UNetConfig(encoder_channels=(4, 6), decoder_channels=(4,), convolutions=(1, 1))
 TINY_HYBRID = HybridConfig(patch_size=32, base_channels=4)
@@ -346,3 +349,14 @@ def test_every_registered_architecture_round_trips_through_its_description() -> 
         description = json.loads(json.dumps(registry.describe_network(network)))
         assert description["name"] == name
         assert registry.build_config(name, description["config"]) == architecture.config_type()
+
+
+def test_loading_weights_leaves_torch_s_compiler_alone() -> None:
+    """Importing it takes longer than all else that loading does; arithmetic on a network without memory imports it."""
+    code = (
+        "import sys; from pathlib import Path; from LungNoduleCADLib.networks.weights import load_model; "
+        "load_model(Path(sys.argv[1]), 'classification'); print('torch._dynamo' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(resource_path("Models"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

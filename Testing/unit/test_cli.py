@@ -105,6 +105,7 @@ def test_a_run_writes_every_file_and_prints_the_findings(
     assert f"{len(rows)} finding" in printed.out and "For research use only" in printed.out
     for row, line in zip(rows, re.findall(r"^ +\d+ .*$", printed.out, re.MULTILINE), strict=True):
         assert f"{float(row['probability']):.3f}" in line and row["density"] in line
+        assert f"{float(row['malignancy']):.2f} (" in line
         assert f"{float(row['coordX']):.1f}" in line and f"{float(row['diameter_mm']):.1f} mm" in line
     assert all(name in printed.out for name in FILES)
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from test_cards import TINY_HYBRID, card_fields
 
 from LungNoduleCADLib.detection.control import STAGES, RunControl
-from LungNoduleCADLib.detection.detector import NetworkScorer
+from LungNoduleCADLib.detection.network_parts import NetworkScorer
 from LungNoduleCADLib.detection.devices import choose_device, with_memory_fallback
 from LungNoduleCADLib.detection.group import GroupingSettings, Proposal, group
 from LungNoduleCADLib.detection.masks import mask_on_volume

@@ -187,3 +187,12 @@ def test_a_type_that_flipped_without_a_change_of_density_is_no_new_solid_part() 
     assert (denser.density, denser.solid_diameter_mm) == ("ground-glass", 0.0)
     assert "growing" in lung_rads(now, Prior(180, denser)).reason
     assert "not grown" in lung_rads(now, Prior(180, flipped)).reason
+
+
+def test_a_shrunken_nodule_whose_type_flipped_keeps_its_solid_part_within_it() -> None:
+    """Then it was larger, and so was its solid part: larger than the whole is now."""
+    now = NoduleFacts("part-solid", 10.0, 9.5, 523.0, 400.0)
+    then = NoduleFacts("solid", 13.0, 13.0, 1150.0, 1150.0)
+    like = measured_as_now(now, then, AlikeMeasured(0.5, 0.9, 0.1, 20.0))
+    assert like.density == "part-solid" and like.mean_diameter_mm == pytest.approx(12.6)
+    assert like.solid_diameter_mm == pytest.approx(9.5 * 2 ** (1 / 3))

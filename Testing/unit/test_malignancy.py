@@ -21,7 +21,7 @@ from LungNoduleCADLib.measurement.features import nodule_features
 from LungNoduleCADLib.networks.card_fields import CardError
 from LungNoduleCADLib.networks.cards import load_card
 from LungNoduleCADLib.networks.hybrid import HybridClassifier
-from LungNoduleCADLib.networks.malignancy import KNOWN, MalignancyModel, MalignancyTerm
+from LungNoduleCADLib.networks.malignancy import KNOWN, DiameterBaseline, MalignancyModel, MalignancyTerm
 from LungNoduleCADLib.networks.weights import save_model
 from LungNoduleCADLib.volume import Volume
 
@@ -29,6 +29,8 @@ SPACING = (1.0, 0.6, 0.6)
 MODEL = MalignancyModel(
     (MalignancyTerm("log_diameter", None, 2.0, 0.5, 1.5), MalignancyTerm("dense_share", 0.1, 0.05, 0.2, -2.0)), 0.3
 )
+BESIDE = replace(MODEL, by_diameter=DiameterBaseline(4.0, -9.0))
+"""With what the diameter alone says."""
 
 
 def scene(waves: int = 0, amplitude: float = 0.0, hu: float = 40.0, radius: float = 5.0) -> tuple[Volume, VoxelMask]:
@@ -122,12 +124,21 @@ def test_no_single_feature_decides_however_odd_it_is() -> None:
 def test_the_networks_logit_is_a_feature_like_others() -> None:
     model = MalignancyModel((MalignancyTerm("network", None, 0.0, 1.0, 1.0),), 0.0)
     volume, mask = scene()
-    assert estimator_of(model)(volume, mask, measure(volume, mask), 0.8) == pytest.approx(0.8)
+    assert estimator_of(model)(volume, mask, measure(volume, mask), 0.8).probability == pytest.approx(0.8)
     assert math.isfinite(network_logit(0.0)) and math.isfinite(network_logit(1.0))
 
 
-def test_the_entry_round_trips() -> None:
-    assert MalignancyModel.from_json(json.loads(json.dumps(MODEL.to_json()))) == MODEL
+@pytest.mark.parametrize("model", [MODEL, BESIDE], ids=["alone", "with the baseline"])
+def test_the_entry_round_trips(model: MalignancyModel) -> None:
+    assert MalignancyModel.from_json(json.loads(json.dumps(model.to_json()))) == model
+
+
+def test_the_baseline_goes_by_the_diameter_and_nothing_else() -> None:
+    baseline = DiameterBaseline(2.0, -4.0)
+    assert baseline.probability(example(log_diameter=2.0)) == 0.5
+    expected = 1 / (1 + math.exp(-(2.0 * math.log(10) - 4.0)))
+    others = {field.name: 3.0 for field in fields(NoduleFeatures)}
+    assert baseline.probability(NoduleFeatures(**others | {"log_diameter": math.log(10)})) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +152,10 @@ def test_the_entry_round_trips() -> None:
         ({"terms": [{"feature": KNOWN[0], "knot": None, "mean": 0, "scale": 0, "weight": 1}]}, "scale"),
         ({"terms": [{"feature": KNOWN[0], "knot": "low", "mean": 0, "scale": 1, "weight": 1}]}, "knot"),
         ({"terms": [{"feature": KNOWN[0], "mean": 0, "scale": 1, "weight": 1}]}, "'knot'"),
+        ({"by_diameter": {"slope": 4.0}}, "'intercept'"),
+        ({"by_diameter": {"slope": "steep", "intercept": -9.0}}, "malignancy.by_diameter.slope"),
+        ({"by_diameter": {"slope": 4.0, "intercept": -9.0, "knot": 1.0}}, "'knot'"),
+        ({"by_diameter": None}, "malignancy.by_diameter"),
     ],
 )
 def test_an_entry_of_another_version_is_refused(change: dict[str, Any], words: str) -> None:
@@ -154,7 +169,7 @@ def test_only_a_classifiers_card_has_the_entry() -> None:
         type(card).from_json({**card.to_json(), "malignancy": MODEL.to_json()})
 
 
-@pytest.mark.parametrize("model", [None, MODEL], ids=["network", "features"])
+@pytest.mark.parametrize("model", [None, MODEL, BESIDE], ids=["network", "features", "with the baseline"])
 def test_detection_gives_the_estimate_that_the_card_asks_for(model: MalignancyModel | None, tmp_path: Any) -> None:
     one_mm = Volume.from_geometry(np.full((20, 20, 20), -860.0, dtype=np.float32))
     one_mm.voxels[6:14, 6:14, 6:14] = 40.0
@@ -169,11 +184,13 @@ def test_detection_gives_the_estimate_that_the_card_asks_for(model: MalignancyMo
     )
     (found,) = detector.detect(one_mm, lung_mask=None).candidates
     if model is None:
-        assert found.malignancy == 0.25
+        assert (found.malignancy, found.malignancy_by_diameter) == (0.25, None)
     else:
         features = nodule_features(one_mm, found.mask, found.measurements)
         assert found.malignancy == pytest.approx(model.probability(features, network_logit(0.25)))
         assert found.malignancy != pytest.approx(0.25)
+        expected = None if model.by_diameter is None else model.by_diameter.probability(features)
+        assert found.malignancy_by_diameter == expected != 0.25
 
 
 def test_the_shipped_card_has_an_estimate_that_beats_the_networks_own() -> None:
@@ -182,6 +199,7 @@ def test_the_shipped_card_has_an_estimate_that_beats_the_networks_own() -> None:
     figures = card.metrics["malignancy"]["all"]
     assert figures["auc"][0] > figures["auc_diameter_measured"][0]
     assert figures["difference_to_network_alone"][1] > 0
+    assert figures["brier"] < figures["brier_by_diameter"] < figures["brier_of_prevalence"]
 
 
 def test_in_the_shipped_card_a_large_soft_nodule_is_more_suspicious_than_a_small_calcified_one() -> None:
@@ -189,3 +207,10 @@ def test_in_the_shipped_card_a_large_soft_nodule_is_more_suspicious_than_a_small
     assert model is not None
     large, small = features_of(*scene(8, 0.08, radius=9.0)), features_of(*scene(hu=600.0, radius=2.5))
     assert model.probability(large, 0.5) > 0.5 > 0.15 > model.probability(small, -1.0)
+
+
+def test_in_the_shipped_card_the_baseline_rises_with_the_diameter() -> None:
+    model = load_card(MODELS / "classification.json").malignancy
+    assert model is not None and model.by_diameter is not None
+    found = [model.by_diameter.probability(example(log_diameter=math.log(mm))) for mm in (4.0, 6.0, 10.0, 20.0)]
+    assert found == sorted(found) and found[0] < 0.1 and found[-1] > 0.9

@@ -197,6 +197,14 @@ def test_the_solid_part_of_a_part_solid_nodule_is_measured(core: float, spacing:
     assert found.mean_diameter_mm == pytest.approx(18, abs=0.8)
 
 
+@pytest.mark.parametrize("vessel", [2.0, 3.0])
+def test_a_vessel_through_the_ground_glass_is_not_its_solid_part(vessel: float) -> None:
+    volume = Scene().ball(18, -620).ball(8, 30).vessel(vessel).volume()
+    found = measure(volume, refine_mask(volume, (CENTER, 16.0)))
+    assert found.density == "part-solid"
+    assert 7.0 < (found.solid_diameter_mm or 0) < 10.0
+
+
 def test_the_solid_part_is_all_of_a_solid_nodule_and_none_of_a_ground_glass_one() -> None:
     for hu, share in ((TISSUE_HU, 1.0), (-620.0, 0.0)):
         volume = Scene().ball(10, hu).volume()

@@ -10,6 +10,7 @@ from LungNoduleCADLib.measurement import RefineSettings, measure, refine_mask, s
 from LungNoduleCADLib.measurement.body import Leaving, fitted_body, leaving
 from LungNoduleCADLib.measurement.contacts import without_contacts
 from LungNoduleCADLib.measurement.local_box import depth_mm
+from LungNoduleCADLib.measurement.quantiles import quantile
 
 SPACING = np.array(THIN)
 Z, Y, X = np.meshgrid(
@@ -91,3 +92,10 @@ def test_a_mask_that_lacks_a_part_of_its_nodule_keeps_its_edge_there() -> None:
     volume = Scene().ball(14).volume()
     short = sphere_mask(volume, CENTER, 13.0)
     assert without_contacts(volume, short).voxels.sum() == short.voxels.sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100, 1001])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.4, 0.7, 1.0])
+def test_quantiles_are_those_of_numpy(count: int, share: float) -> None:
+    values = np.random.default_rng(count).normal(-500, 200, count).astype(np.float32)
+    assert quantile(values, share) == pytest.approx(float(np.quantile(values.astype(np.float64), share)), rel=1e-12)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nodule_scenes import CENTER, TISSUE_HU, Scene, dice, on_grid
+from scipy import ndimage
 
 from LungNoduleCADLib.findings import VoxelMask
 from LungNoduleCADLib.measurement import RefineSettings, measure, refine_mask, sphere_mask
@@ -98,6 +99,27 @@ def test_a_halo_of_ground_glass_belongs_to_the_nodule_and_blur_of_thick_slices_d
         drawn = equivalent_diameter(outline.voxels.sum() * bare.voxel_volume_mm3)
         assert drawn == pytest.approx(16, abs=1.2)
         assert measure(bare, outline).density == "solid"
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.2, 1.5])
+def test_ground_glass_on_one_side_belongs_to_the_nodule(factor: float) -> None:
+    scene = Scene().ball(14, -620.0)
+    scene.hu[scene.k**2 + scene.j**2 + (scene.i - 3.5) ** 2 <= 4**2] = TISSUE_HU
+    volume = scene.volume()
+    found = measure(volume, refine_mask(volume, (CENTER, 8 * factor)))
+    assert found.diameter_mm == pytest.approx(14, abs=0.5) and found.density == "part-solid"
+    assert found.solid_diameter_mm == pytest.approx(8, abs=0.6)
+
+
+def test_uneven_density_around_a_solid_nodule_is_none_of_it() -> None:
+    scene = Scene()
+    around = np.broadcast_to(scene.k**2 + scene.j**2 + scene.i**2 <= 8**2, scene.hu.shape)
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(scene.hu.shape), 4 / scene.spacing)
+    scene.hu[around] = np.clip(-660 + 170 * texture[around] / texture.std(), -860, -200)
+    volume = scene.ball(8).volume()
+    for factor in (0.9, 1.1):
+        found = measure(volume, refine_mask(volume, (CENTER, 8 * factor)))
+        assert found.density == "solid" and found.diameter_mm < 10.5
 
 
 def test_a_seed_where_nothing_stands_out_comes_back_as_it_is() -> None:

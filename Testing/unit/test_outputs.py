@@ -14,6 +14,8 @@ import SimpleITK as sitk
 from PIL import Image
 from result_inputs import AXES, make_result, make_volume
 
+from LungNoduleCADLib.app.console import describe_outcome
+from LungNoduleCADLib.app.detect import DetectionOutcome
 from LungNoduleCADLib.app.outputs import write_outputs
 from LungNoduleCADLib.errors import OutputError
 from LungNoduleCADLib.findings import DetectionResult, ReferenceNodule
@@ -23,6 +25,8 @@ from LungNoduleCADLib.report.items import label_layers, report_items, resolve_ma
 from LungNoduleCADLib.report.markups import write_markups
 from LungNoduleCADLib.report.overview import MAX_ROWS, PANEL_PX, write_overview
 from LungNoduleCADLib.report.planes import AXIAL, CORONAL, SAGITTAL, cut, cut_mask, extent_lps
+from LungNoduleCADLib.report.record import read_record
+from LungNoduleCADLib.report.results import write_results
 from LungNoduleCADLib.report.tables import CSV_COLUMNS, write_candidates_csv, write_findings_json
 from LungNoduleCADLib.volume import Volume
 
@@ -72,7 +76,7 @@ def test_csv_begins_with_the_fixed_columns_and_lists_every_candidate_best_first(
     result = make_result(volume)
     write_candidates_csv(result, tmp_path / "candidates.csv")
     text = (tmp_path / "candidates.csv").read_text(encoding="utf-8")
-    assert text.startswith("seriesuid,coordX,coordY,coordZ,probability,diameter_mm,malignancy,")
+    assert text.startswith("seriesuid,coordX,coordY,coordZ,probability,diameter_mm,malignancy,malignancy_by_diameter,")
     rows = rows_of(tmp_path / "candidates.csv")
     assert [float(r["probability"]) for r in rows] == [0.93, 0.61, 0.12]
     assert {r["seriesuid"] for r in rows} == {"1.2.840.1"}
@@ -81,12 +85,14 @@ def test_csv_begins_with_the_fixed_columns_and_lists_every_candidate_best_first(
         np.testing.assert_allclose(place, candidate.center_lps, atol=5e-4)
         assert float(row["diameter_mm"]) == candidate.measurements.diameter_mm
         assert row["density"] == "solid"
+        assert (float(row["malignancy"]), float(row["malignancy_by_diameter"])) == (0.4, 0.3)
 
 
 def test_csv_leaves_unknown_malignancy_empty(tmp_path: Path) -> None:
-    result = make_result(make_volume(), malignancy=None)
+    result = make_result(make_volume(), malignancy=None, by_diameter=None)
     write_candidates_csv(result, tmp_path / "candidates.csv")
-    assert {r["malignancy"] for r in rows_of(tmp_path / "candidates.csv")} == {""}
+    rows = rows_of(tmp_path / "candidates.csv")
+    assert {(r["malignancy"], r["malignancy_by_diameter"]) for r in rows} == {("", "")}
 
 
 def test_csv_has_a_status_only_with_a_reference(tmp_path: Path) -> None:
@@ -128,6 +134,35 @@ def test_json_holds_the_whole_result(tmp_path: Path) -> None:
     assert first["slice_number"] == 13  # index 12
     assert first["mask_voxels"] == int(result.candidates[0].mask.voxels.sum())
     assert first["density"] == "solid"
+    assert (first["malignancy"], first["malignancy_by_diameter"]) == (0.4, 0.3)
+
+
+def test_a_result_from_before_the_baseline_still_reads(tmp_path: Path) -> None:
+    volume = make_volume()
+    write_results(make_result(volume), volume, tmp_path)
+    assert {c.malignancy_by_diameter for c in read_record(tmp_path).result.candidates} == {0.3}
+    content = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))
+    for entry in content["candidates"]:
+        del entry["malignancy_by_diameter"]
+    (tmp_path / "findings.json").write_text(json.dumps(content), encoding="utf-8")
+    candidates = read_record(tmp_path).result.candidates
+    assert {(c.malignancy, c.malignancy_by_diameter) for c in candidates} == {(0.4, None)}
+    assert report_items(replace(make_result(volume), candidates=candidates), volume, None)[0].description == (
+        "score 0.93; 16.0 mm; solid, mean 40 HU; malignancy 0.40 (by diameter not known)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("malignancy", "by_diameter", "cell"), [(0.4, 0.3, "0.40 (0.30)"), (0.4, None, "0.40 (-)"), (None, None, "-")]
+)
+def test_the_printed_table_has_both_malignancy_figures(
+    malignancy: float | None, by_diameter: float | None, cell: str, tmp_path: Path
+) -> None:
+    volume = make_volume()
+    outcome = DetectionOutcome(make_result(volume, 0.5, malignancy, by_diameter), volume, None, ())
+    heading, first, *_ = describe_outcome(outcome, tmp_path).splitlines()[2:]
+    assert "malignancy (by diameter)" in heading
+    assert f"solid  {cell.rjust(len('malignancy (by diameter)'))}  " in first
 
 
 def test_json_writes_the_match_with_a_reference(tmp_path: Path) -> None:

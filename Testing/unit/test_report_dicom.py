@@ -161,6 +161,8 @@ def measurements_are_those_of_the_json(exported: Exported) -> None:
             for q, _ in measured_quantities(finding)
         ]
         assert written == expected and len(written) >= 10
+        both = [value for name, _, _, value in written if name in ("111047", "BY_DIAMETER")]
+        assert both == [finding.malignancy, finding.malignancy_by_diameter]  # never the one alone
 
 
 # -- real scans --------------------------------------------------------------------------------------------------------

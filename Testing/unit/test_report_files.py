@@ -209,7 +209,8 @@ def test_html_shows_each_finding_with_its_images_size_and_slice(full: Rendered, 
             assert any(alt.startswith(f"{plane} plane through {finding.label} ") for alt in alts)
     assert text.count("Not reviewed") >= 3
     for expected in ("Łukasiewicz, Zoë", "4711", "1970-01-02, 56 years, female", "2026-02-03", "A-815", NOTICE,
-                     "a" * 64, "b" * 64, "score 0.5", "1.2.3", "Slices of 2.5 mm", "Category 3"):  # fmt: skip
+                     "a" * 64, "b" * 64, "score 0.5", "1.2.3", "Slices of 2.5 mm", "Category 3",
+                     "Malignancy estimate 0.25 (by diameter 0.50)"):  # fmt: skip
         assert expected in text, expected
     text = " ".join(" ".join(Elements(full.html).text).split())
     for expected in ("9.5 × 8.5 mm (callipers)", "Accepted by Dr. Read", "by Dr. Read; suggested 4A", "Category 4B",
@@ -242,7 +243,7 @@ def test_pdf_says_what_the_html_says(full: Rendered, unreviewed: Rendered, empty
     for finding in unreviewed.report.findings:
         assert f"{finding.mean_diameter_mm:.1f} mm, solid, {finding.location}, slice {finding.slice_number}" in text
     for expected in ("Łukasiewicz, Zoë", "4711", "A-815", NOTICE, "a" * 64, "score 0.5", "Not reviewed", "Category 3",
-                     "Slices of 2.5 mm", "2 findings"):  # fmt: skip
+                     "Slices of 2.5 mm", "2 findings", "0.25 (by diameter 0.50)"):  # fmt: skip
         assert expected in text, expected
     assert "Category 4B" in full.pdf_text() and "Rejected by Dr. Read" in full.pdf_text()
     assert "No findings" in empty.pdf_text() and "does not exclude a nodule" in empty.pdf_text()
@@ -386,6 +387,8 @@ def test_json_tells_measurements_review_and_provenance(full: Rendered) -> None:
     (finding,) = report["findings"]
     assert finding["measurements"]["long_axis_mm"] == 9.5 and finding["callipers"] is True
     assert finding["automatic"]["long_axis_mm"] == full.report.findings[0].measured.long_axis_mm
+    measured = finding["measurements"]
+    assert (measured["malignancy"], measured["malignancy_by_diameter"]) == (0.25, 0.5)
     assert finding["reader"] == "Dr. Read" and finding["reviewed_at"] == "2026-03-04T06:06:07+00:00"
     assert finding["recommendations"][0]["overridden_by"]["reader"] == "Dr. Read"
     assert report["method"]["models"][0]["sha256"] == "a" * 64

@@ -131,7 +131,7 @@ def test_json_holds_it_and_follows_its_schema(files: dict[str, bytes], report: R
     assert change["volume_ratio"] == RATIO and change["doubling_days"] == pytest.approx(180) and change["alike"]
     assert change["fastest_days"] < 180 < change["slowest_days"]
     assert content["findings"][1]["growth"]["change"] is None and content["gone"][0]["status"] == "gone"
-    assert content["prior"]["series_uid"] == "1.2.7" and content["schema"].endswith(":2")
+    assert content["prior"]["series_uid"] == "1.2.7" and content["schema"].endswith(":3")
 
 
 def test_csv_has_a_row_for_what_only_the_prior_has(files: dict[str, bytes]) -> None:

@@ -80,11 +80,9 @@ def test_a_review_begins_with_the_detectors_findings_undecided(review: Review, r
     assert statuses(review) == {"N1": "pending", "N2": "pending", "N3": "pending"}
     for candidate, finding in zip(result.candidates, review.state.findings.values(), strict=True):
         assert finding.contour.mask is candidate.mask
-        assert (finding.score, finding.malignancy, finding.origin) == (
-            candidate.score,
-            candidate.malignancy,
-            "detector",
-        )
+        assert finding.origin == "detector"
+        said = (finding.score, finding.malignancy, finding.malignancy_by_diameter)
+        assert said == (candidate.score, candidate.malignancy, candidate.malignancy_by_diameter)
 
 
 def test_a_decision_says_who_when_and_why(review: Review) -> None:

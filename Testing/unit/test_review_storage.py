@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -217,6 +219,20 @@ def test_a_review_of_another_detection_is_refused(review: Review) -> None:
         review_from_json(text, CANDIDATES[:2])
     with pytest.raises(InputError, match="another detection"):
         review_from_json(text, make_result(VOLUME, malignancy=0.41).candidates)
+    with pytest.raises(InputError, match="another detection"):
+        review_from_json(text, make_result(VOLUME, by_diameter=0.31).candidates)
+
+
+def test_a_review_of_a_result_from_before_the_baseline_is_still_its_own() -> None:
+    """Versions up to 1.3.0 signed reviews by this digest."""
+    former = make_result(VOLUME, by_diameter=None).candidates
+    digest = hashlib.sha256()
+    for c in former:
+        box = ([int(n) for n in c.mask.start_kji], c.mask.voxels.shape)
+        measured = [getattr(c.measurements, f.name) for f in fields(c.measurements)]
+        digest.update(json.dumps((c.id, c.center_lps, c.score, c.malignancy, box, measured)).encode())
+        digest.update(np.packbits(c.mask.voxels).tobytes())
+    assert Review.of(former).original.digest == digest.hexdigest()
 
 
 def test_a_newer_version_asks_for_an_update(review: Review) -> None:

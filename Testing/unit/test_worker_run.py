@@ -215,6 +215,7 @@ def test_result_survives_its_way_to_the_scene(tmp_path: Path) -> None:
     assert read.series == {**result.series, "sop_instance_uids": list(volume.metadata["sop_instance_uids"])}
     for a, b in zip(read.candidates, result.candidates, strict=True):
         assert (a.id, a.center_lps, a.score, a.malignancy) == (b.id, b.center_lps, b.score, b.malignancy)
+        assert a.malignancy_by_diameter == b.malignancy_by_diameter == 0.3
         assert a.measurements == b.measurements
         assert a.mask.start_kji == b.mask.start_kji
         np.testing.assert_array_equal(a.mask.voxels, b.mask.voxels)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.networks.registry import ARCHITECTURES, build_config
+from LungNoduleCADLib.preprocess.settings import Wavelet
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,10 +99,34 @@ class Data:
 
     :param augment: whether the documents' augmentation (A8, B5) comes on top of the samplers' scanners and turns.
     :param lungs: scans held in memory at a time; each interval draws others.
+    :param insertion: whether real nodules are inserted into lungs; without, all inserted ones are simulated.
+    :param simulator: whether there are simulated nodules and lungs; without, all is real. Both are of prepared lungs
+        only: a prepared data set holds what it holds.
+    :param hard_negatives: whether places where the network was wrong come back, and the classifier gets the U-Net's
+        false proposals; without, healthy lung is drawn at random.
+    :param wavelet: whether axial slices are enhanced (A5) before the network sees them, here and wherever it is used.
     """
 
     augment: bool = False
     lungs: int = 16
+    insertion: bool = True
+    simulator: bool = True
+    hard_negatives: bool = True
+    wavelet: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.insertion or self.simulator):
+            raise ValueError("without insertion and simulator there is no nodule to insert; keep one of them")
+
+    @property
+    def unaugmented(self) -> Data:
+        """The same without the documents' augmentation."""
+        return replace(self, augment=False)
+
+    @property
+    def enhancement(self) -> Wavelet | None:
+        """What is done to the slices."""
+        return Wavelet() if self.wavelet else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +147,9 @@ class Config:
     @property
     def task(self) -> Task:
         """What the network is for."""
-        return "neuron" if self.network == NEURON else ARCHITECTURES[self.network].task
+        task = "neuron" if self.network == NEURON else ARCHITECTURES[self.network].task
+        assert task != "appearance"
+        return task
 
     def with_steps(self, steps: int | None, seed: int | None) -> Config:
         """The same run, longer or shorter, or with another seed.
@@ -156,6 +183,8 @@ def read_config(path: Path) -> Config:
         name = str(network.pop("name"))
         if name != NEURON:
             build_config(name, network)
+            if ARCHITECTURES[name].task == "appearance":
+                raise ValueError("a forest is grown by training.forest")
         sections = {
             "optimisation": _section(Optimisation, content.pop("optimisation")),
             "validation": _section(Validation, content.pop("validation", {})),

@@ -12,7 +12,7 @@ import numpy as np
 from LungNoduleCADLib.errors import InputError
 
 from ..boxes import AERATED_LEVEL
-from ..checkpoints import averaged_unet
+from ..checkpoints import averaged_unet, wavelet_of
 from ..datasets.cache import Cache
 from ..datasets.entries import Entry
 from ..datasets.items import boxes_of, insertables_of, lung_of, negative_centers
@@ -145,19 +145,21 @@ class DataSetOrigin:
             return
         for name, entries in ((PROPOSALS, self._training), (VALIDATION_PROPOSALS, self._validation)):
             if not (self.run / name).exists():
-                mine(LungWindow(entries, most=1), averaged_unet(self.segmentation), self.run / name)
+                network, wavelet = averaged_unet(self.segmentation), wavelet_of(self.segmentation)
+                mine(LungWindow(entries, most=1), network, self.run / name, wavelet)
 
     def training(self, rank: int) -> Draws:
         """The training part."""
         pool = DataSetPool(self._training, self.config, rank)
         places = self._places(self._training, PROPOSALS)
-        return SampledDraws(self.task, pool, self.config.seed, rank, places, self.config.data.augment)
+        return SampledDraws(self.task, pool, self.config.seed, rank, places, self.config.data)
 
     def validation(self, batches: int, batch: int) -> list[Batch]:
         """The validation part."""
         pool = DataSetPool(self._validation, self.config.unstaged())
         places = self._places(self._validation, VALIDATION_PROPOSALS)
-        draws = SampledDraws(self.task, pool, self.config.seed + VALIDATION_SEED, 0, places)
+        seed, settings = self.config.seed + VALIDATION_SEED, self.config.data.unaugmented
+        draws = SampledDraws(self.task, pool, seed, 0, places, settings)
         return fixed_batches(draws, batches, batch)
 
     @cached_property

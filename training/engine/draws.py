@@ -15,8 +15,10 @@ from ..sampler import SliceSampler, Sources
 from ..transforms.base import Transform
 from ..transforms.volume import draw_a8, draw_b5
 from .batches import Batch, PatchBatch, SliceBatch, patch_batch, report_patches, report_slices, slice_batch
+from .config import Data
 from .data import State
 
+PLAIN = Data()
 SampledTask = Literal["segmentation", "classification"]
 
 
@@ -42,14 +44,15 @@ class SampledDraws:
     """Draws of one process.
 
     :param proposals: false proposals by number of the lung; for the classifier.
-    :param augment: whether the documents' augmentation comes on top.
+    :param settings: augmentation, hard negatives and enhancement.
     """
 
     def __init__(
         self, task: SampledTask, pool: Pool, seed: int, rank: int = 0, proposals: Sequence[Place] = (),
-        augment: bool = False,
+        settings: Data = PLAIN,
     ) -> None:  # fmt: skip
-        self._task, self._pool, self._proposals, self._augment = task, pool, proposals, augment
+        self._task, self._pool, self._settings = task, pool, settings
+        self._proposals = proposals = proposals if settings.hard_negatives else ()
         self._rng = np.random.default_rng([seed, 0, rank] if rank else [seed, 0])
         self._hard: list[list[int]] = []
         self._weights = np.ones(len(proposals))
@@ -63,12 +66,12 @@ class SampledDraws:
         pick = self._pick = self._pool.at(interval)
         local = {number: n for n, number in enumerate(pick.lungs)}
         if self._task == "segmentation":
-            slices = self._sampler = SliceSampler(pick.sources, 0)
+            slices = self._sampler = SliceSampler(pick.sources, 0, self._settings.enhancement)
             slices.hard = [(local[lung], np.array(place)) for lung, *place in self._hard if lung in local]
         else:
             self._shown = [n for n, place in enumerate(self._proposals) if place.lung in local]
             places = [replace(self._proposals[n], lung=local[self._proposals[n].lung]) for n in self._shown]
-            patches = self._sampler = PatchSampler(pick.sources, places, 0)
+            patches = self._sampler = PatchSampler(pick.sources, places, 0, self._settings.enhancement)
             patches.weights = self._weights[self._shown]
         self._sampler.rng = self._rng
 
@@ -81,6 +84,8 @@ class SampledDraws:
 
     def report(self, batch: Batch, opinion: Tensor) -> None:
         """What the network said of a batch."""
+        if not self._settings.hard_negatives:
+            return
         if isinstance(self._sampler, PatchSampler) and isinstance(batch, PatchBatch):
             report_patches(self._sampler, batch, opinion)
         elif isinstance(self._sampler, SliceSampler) and isinstance(batch, SliceBatch):
@@ -115,7 +120,7 @@ class SampledDraws:
             self._weights[self._shown] = self._sampler.weights
 
     def _augmented(self, batch: Batch, count: int) -> Batch:
-        if not self._augment:
+        if not self._settings.augment:
             return batch
         draw = draw_b5 if self._task == "segmentation" else draw_a8
         transforms: list[Transform] = [draw(self._rng) for _ in range(count)]

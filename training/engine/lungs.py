@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..checkpoints import averaged_unet
+from ..checkpoints import averaged_unet, wavelet_of
 from ..mining import mine, read_places
 from ..patches import Place
 from ..sampler import Sources
@@ -88,23 +88,26 @@ class LungOrigin:
             wanted[VALIDATION_PROPOSALS] = self._validation_sources
         for name, sources in wanted.items():
             if not (self.run / name).exists():
-                mine(sources().lungs, averaged_unet(self.segmentation), self.run / name)
+                network, wavelet = averaged_unet(self.segmentation), wavelet_of(self.segmentation)
+                mine(sources().lungs, network, self.run / name, wavelet)
 
     def training(self, rank: int) -> Draws:
         """All but the folds held back."""
         pool = MemoryPool(self._sources(), self.config)
-        return SampledDraws(self.task, pool, self.config.seed, rank, self._places(PROPOSALS), self.config.data.augment)
+        return SampledDraws(self.task, pool, self.config.seed, rank, self._places(PROPOSALS), self.config.data)
 
     def validation(self, batches: int, batch: int) -> list[Batch]:
         """Of the fold to validate on: real ones only."""
         sources = self._validation_sources()
         pool, seed = MemoryPool(sources, self.config.unstaged()), self.config.seed + VALIDATION_SEED
-        draws = SampledDraws(self.task, pool, seed, 0, self._places(VALIDATION_PROPOSALS))
+        settings = self.config.data.unaugmented
+        draws = SampledDraws(self.task, pool, seed, 0, self._places(VALIDATION_PROPOSALS), settings)
         return fixed_batches(draws, batches, batch)
 
     def _sources(self) -> Sources:
         held_back = {fold for fold in (self.leave_out, self.validate_on) if fold is not None}
-        return Sources.load(self.cache, self.data, held_back)
+        sources = Sources.load(self.cache, self.data, held_back)
+        return sources.restricted(self.config.data.insertion, self.config.data.simulator)
 
     def _validation_sources(self) -> Sources:
         assert self.validate_on is not None

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ from LungNoduleCADLib.detection.devices import has_fast_bfloat16
 from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import write_json
 
-from ..checkpoints import LAST, load_checkpoint
+from ..checkpoints import LAST, SETTINGS, load_checkpoint
 from ..patches import SIZE
 from ..sampler import PATCH, SLICES
 from .callbacks import AtomicCheckpoints, callbacks_of
-from .config import Config
+from .config import Config, Data
 from .data import DrawnData, Origin
 from .memory import fitting_batch
 from .modules import TrainingModule, build_module
 from .neuron import NeuronModule
 
-SETTINGS, FINISHED = "config.json", "finished.json"
+FINISHED = "finished.json"
 SHAPES = {"segmentation": (SLICES, PATCH, PATCH), "classification": (1, SIZE, SIZE, SIZE)}
 ELASTIC = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
@@ -121,6 +121,8 @@ def _settled(config: Config, module: TrainingModule, device: torch.device, run: 
         if not config.optimisation.batch:
             now["optimisation"]["batch"] = batch
             config = replace(config, optimisation=replace(config.optimisation, batch=batch))
+        # What a run that began before a setting existed had is that setting's default.
+        former["data"] = {**asdict(Data()), **former["data"]}
         for settings in (former, now):
             del settings["optimisation"]["steps"]
         if former != now:

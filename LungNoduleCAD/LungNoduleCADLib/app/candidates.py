@@ -92,6 +92,7 @@ def finding_row(
         "center_lps": contour.center_lps,
         "score": finding.score,
         "malignancy": finding.malignancy,
+        "malignancy_by_diameter": finding.malignancy_by_diameter,
         "density": finding.density_type,
         "long_axis_mm": long_axis,
         "short_axis_mm": short_axis,

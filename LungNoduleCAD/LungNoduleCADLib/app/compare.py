@@ -65,10 +65,10 @@ def compare(task: ComparisonTask, progress: Callable[[str, float], None]) -> Com
         progress("reading", 0.0)
         records = {CURRENT: read_record(task.current), PRIOR: read_record(task.prior)}
         check_patient(records[CURRENT], records[PRIOR], task.same_patient)
-        scan = read_scan(records[CURRENT], task.current, task.current_image, f"--{CURRENT}-image")
+        scan = read_scan(records[CURRENT], task.current, task.current_image, f"with --{CURRENT}-image")
         current, left_out = read_study(records[CURRENT], task.current, scan, task.current_date, CURRENT)
         progress("reading", 0.5)
-        scan = read_scan(records[PRIOR], task.prior, task.prior_image, f"--{PRIOR}-image")
+        scan = read_scan(records[PRIOR], task.prior, task.prior_image, f"with --{PRIOR}-image")
         prior, left_out_then = read_study(records[PRIOR], task.prior, scan, task.prior_date, PRIOR)
         progress("comparing", 0.0)
         comparison = compare_studies(current, prior, lambda share: progress("comparing", share))

@@ -12,7 +12,7 @@ from ..report.tables import RESEARCH_USE
 from ..volume import Volume
 from .detect import DetectionOutcome
 
-COLUMNS = ("id", "score", "diameter", "density", "malignancy", "position L, P, S", "slice")
+COLUMNS = ("id", "score", "diameter", "density", "malignancy (by diameter)", "position L, P, S", "slice")
 
 
 def describe_outcome(outcome: DetectionOutcome, folder: Path) -> str:
@@ -55,7 +55,7 @@ def _table(candidates: Sequence[Candidate], volume: Volume, match: MatchResult |
             f"{candidate.score:.3f}",
             f"{measured.diameter_mm:.1f} mm",
             measured.density,
-            "-" if candidate.malignancy is None else f"{candidate.malignancy:.2f}",
+            _malignancy(candidate),
             " ".join(f"{value:7.1f}" for value in candidate.center_lps),
             str(slice_number(candidate.center_lps, volume)),
         ]
@@ -63,6 +63,13 @@ def _table(candidates: Sequence[Candidate], volume: Volume, match: MatchResult |
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     for row in rows:
         yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+
+
+def _malignancy(candidate: Candidate) -> str:
+    if candidate.malignancy is None:
+        return "-"
+    baseline = candidate.malignancy_by_diameter
+    return f"{candidate.malignancy:.2f} ({'-' if baseline is None else f'{baseline:.2f}'})"
 
 
 def _comparison(match: MatchResult) -> str:

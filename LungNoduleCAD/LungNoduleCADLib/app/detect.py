@@ -17,6 +17,7 @@ from ..findings import DetectionResult, ReferenceNodule
 from ..volume import Volume
 
 if TYPE_CHECKING:
+    from ..detection.control import RunControl
     from ..detection.detector import Detector
     from ..evaluation.matching import MatchResult
 
@@ -85,7 +86,7 @@ class DetectionOutcome:
 def detect(task: DetectionTask, progress: Callable[[str, float], None]) -> DetectionOutcome:
     """Read, check, detect, and write the result folder, which appears whole or not at all.
 
-    PyTorch and the weights are loaded by a second thread while the image is read: both take seconds.
+    PyTorch and the weights are loaded by a second thread while the lungs are looked for: both take seconds.
 
     :param progress: called with a stage's name and its fraction; what it raises ends the run.
     :raises LungNoduleCADError: for everything that is the user's to mend; nothing is left behind.
@@ -96,11 +97,12 @@ def detect(task: DetectionTask, progress: Callable[[str, float], None]) -> Detec
 
     # The output folder comes first: nobody should wait for a run whose result cannot be written.
     with output_folder(task.output) as folder, ThreadPoolExecutor(2, "loading") as pool:
-        detector = pool.submit(_load_detector, task)
         progress("reading", 0.0)
         volume, warnings = _read(task)
         reading_s = time.perf_counter() - started
         progress("reading", 1.0)
+        # Not earlier: imports and the reading of an image both hold Python's lock, the search for lungs hardly does.
+        detector = pool.submit(_load_detector, task)
         result, references = _run(task, volume, warnings, detector, pool, progress)
         writing_started = time.perf_counter()
         progress("writing", 0.0)
@@ -162,28 +164,36 @@ def _run(
         from ..io import read_reference
 
         references = read_reference(task.reference, volume)
-    lung_mask: Volume | Literal["auto"] | None = None if task.lung_mask == "none" else "auto"
-    if isinstance(task.lung_mask, Path):
-        from ..io import read_mask
-        from ..preprocess.lung_mask import lung_mask_from_labels
-
-        labels = read_mask(task.lung_mask, volume)
-        lung_mask = volume.with_voxels(lung_mask_from_labels(labels.voxels))
-    progress("loading", 0.0)
-    ready = detector.result()
-    progress("loading", 1.0)
-    # Not earlier: imports and the reading of an image both hold Python's lock, the networks do not.
-    pool.submit(_import_writing_libraries)
 
     from ..detection.control import RunControl
 
-    result = ready.detect(
-        volume, lung_mask=lung_mask, threshold=task.threshold, control=RunControl(progress), warnings=warnings
-    )
-    settings = {**result.settings, "reference": None if task.reference is None else str(task.reference)}
-    if isinstance(task.lung_mask, Path):
-        settings["lung_mask"] = str(task.lung_mask)
+    control = RunControl(progress)
+    lungs = _lungs(task.lung_mask, volume, control)
+    progress("loading", 0.0)
+    ready = detector.result()
+    progress("loading", 1.0)
+    # The networks leave Python's lock alone.
+    pool.submit(_import_writing_libraries)
+    result = ready.detect(volume, lung_mask=lungs, threshold=task.threshold, control=control, warnings=warnings)
+    settings = {
+        **result.settings,
+        "reference": None if task.reference is None else str(task.reference),
+        "lung_mask": str(task.lung_mask),
+    }
     return replace(result, settings=settings), references
+
+
+def _lungs(choice: Path | Literal["auto", "none"], volume: Volume, control: RunControl) -> Volume | None:
+    if choice == "none":
+        return None
+    from ..preprocess.lung_mask import lung_mask_from_labels, segment_lungs
+
+    with control.stage("lung mask"):
+        if isinstance(choice, Path):
+            from ..io import read_mask
+
+            return volume.with_voxels(lung_mask_from_labels(read_mask(choice, volume).voxels))
+        return volume.with_voxels(segment_lungs(volume))
 
 
 def _match(result: DetectionResult, references: list[ReferenceNodule] | None) -> MatchResult | None:

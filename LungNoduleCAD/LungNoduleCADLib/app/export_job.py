@@ -34,14 +34,20 @@ class PriorRequest:
 
     :param day, current_day: of the two examinations, ISO 8601; empty takes what the scans say.
     :param same_patient: the two are of one patient although their numbers differ.
+    :param folder: that `lungnodulecad detect` wrote, where the examination is not one of the scene.
+    :param scan: where that one's scan is now; empty takes the place it was read from.
     """
 
     day: str = ""
     current_day: str = ""
     same_patient: bool = False
+    folder: str = ""
+    scan: str = ""
 
     def is_valid(self) -> tuple[bool, str]:
-        """Whether the days are some, and if not, which is none: one sentence."""
+        """Whether it can be compared with, as far as that is soon seen, and if not, why: one sentence."""
+        if self.scan and not Path(self.scan).exists():
+            return False, f"The prior's scan {self.scan} is not there; say where it is under 'Its scan'."
         for text in (self.day, self.current_day):
             try:
                 text_day(text)
@@ -107,7 +113,8 @@ class ScanJob:
 class ExportJob:
     """A request together with what of the scene is not in the run's other files.
 
-    :param target: the report's own folder. :param prior: the scan to compare with; None where there is none.
+    :param target: the report's own folder.
+    :param prior: the scan of the scene to compare with; None where there is none.
     """
 
     target: str

@@ -40,7 +40,7 @@ class SceneContent:
     :param record: text of the detection's record. :param review: text of the review; empty when there is none.
     :param dicom_files: that the volume was loaded from, one a slice; empty when from none.
     :param bundle: the scene's own files for a bundle, by their place in it; empty when none is wanted.
-    :param prior: the same of the scan to compare with; None where there is none.
+    :param prior: the same of the scan to compare with, where that is one of the scene.
     """
 
     name: str
@@ -81,7 +81,7 @@ class ExportRun(WorkerRun):
             _write_texts(prior, folder / PRIOR_FOLDER)
             if not write_nrrd(prior.volume, folder / PRIOR_FOLDER / VOLUME_FILE, self._goes_on):
                 return False
-        elif not (WITH_PICTURES | {SCENE_FORMAT}).intersection(self._request.formats):
+        elif not (self._request.prior.folder or (WITH_PICTURES | {SCENE_FORMAT}).intersection(self._request.formats)):
             return self._goes_on()
         return write_nrrd(content.volume, folder / VOLUME_FILE, self._goes_on)
 

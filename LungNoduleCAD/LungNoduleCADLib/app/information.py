@@ -6,14 +6,16 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..report.tables import RESEARCH_USE
 from ..resources import resource_path
 
+if TYPE_CHECKING:
+    from ..networks.registry import Task
+
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "pydicom", "PyWavelets", "slicer-core", "highdicom")
-TASKS = ("segmentation", "classification")
 
 
 def collect_information(weights: Path | None = None, device: str = "auto") -> dict[str, Any]:
@@ -25,14 +27,15 @@ def collect_information(weights: Path | None = None, device: str = "auto") -> di
     from ..detection.devices import choose_device, describe_device, precision
 
     chosen = choose_device(device)
+    folder = weights or resource_path("Models")
     return {
         "lungnodulecad": __version__,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "device": describe_device(chosen),
         "precision": str(precision(chosen)).removeprefix("torch."),
-        "weights": str(weights or resource_path("Models")),
-        "models": [_model(weights or resource_path("Models"), task) for task in TASKS],
+        "weights": str(folder),
+        "models": [_model(folder, task) for task in _tasks(folder)],
         "disclaimer": RESEARCH_USE,
     }
 
@@ -64,7 +67,16 @@ def _lines(information: dict[str, Any]) -> Iterator[str]:
     yield information["disclaimer"]
 
 
-def _model(weights: Path, task: Any) -> dict[str, Any]:
+def _tasks(weights: Path) -> list[Task]:
+    """What a folder of weights is for: a forest only where the classifier's calibration asks for it."""
+    from ..networks.cards import load_card
+
+    if load_card(weights / "classification.json").calibration.forest_slope:
+        return ["segmentation", "classification", "appearance"]
+    return ["segmentation", "classification"]
+
+
+def _model(weights: Path, task: Task) -> dict[str, Any]:
     from ..networks.weights import load_model
 
     network, card = load_model(weights, task)

@@ -43,7 +43,7 @@ def read_prior(task: PriorTask, current: Record) -> tuple[Record, Volume]:
     """
     record = read_record(task.result)
     check_patient(current, record, task.same_patient)
-    return record, read_scan(record, task.result, task.image, f"--{PRIOR}-image")
+    return record, read_scan(record, task.result, task.image, f"with --{PRIOR}-image")
 
 
 def compared_with_prior(

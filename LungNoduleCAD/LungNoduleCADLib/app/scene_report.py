@@ -51,7 +51,7 @@ def export_scene(job: ExportJob, home: Path, progress: Progress) -> None:
         record = read_scene_record(home, job.scan)
         review = read_scene_review(home, record)
         sources = Sources(record.grid, lambda: read_scene_scan(home, record.grid), _images(job, record, formats))
-        if job.prior is not None:
+        if job.prior is not None or request.prior.folder:
             progress("comparing", 0.0)
         follow_up = compared_in_scene(job, home, record, review)
         progress("rendering", 0.0)

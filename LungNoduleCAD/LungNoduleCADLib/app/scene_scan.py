@@ -11,17 +11,20 @@ import numpy as np
 
 from ..errors import InputError
 from ..report.follow_up import FollowUp
-from ..report.record import Record
+from ..report.record import Record, read_record
 from ..review import Review, review_from_json
 from ..scene.stored import StoredDetection, stored_detection
 from ..volume import Volume
 from .export_job import PRIOR_FOLDER, RECORD_FILE, REVIEW_FILE, VOLUME_FILE, ExportJob, ScanJob, text_day
 from .report_prior import PriorTask, compared_with_prior
+from .result_scan import read_scan
 
 OTHER_PATIENT = (
     "{name} is of patient {patient} and the prior {prior_name} of {prior_patient}; choose another prior, or tick 'Same "
     "patient' if the two are one person."
 )
+ITS_SCAN = "under 'Its scan'"
+"""How the module's user says where the prior's scan is."""
 SAME_SERIES = "{name} and the prior {prior_name} are of one DICOM series; choose an earlier scan as the prior."
 
 
@@ -67,19 +70,28 @@ def compared_in_scene(job: ExportJob, home: Path, record: Record, review: Review
     :param home: the run's folder. :param record, review: of the current scan.
     :raises InputError: when the two cannot be compared.
     """
-    if job.prior is None:
+    asked = job.request.prior
+    if job.prior is not None:
+        name, folder = job.prior.name, home / PRIOR_FOLDER
+        prior = read_scene_record(folder, job.prior)
+    elif asked.folder:
+        folder = Path(asked.folder)
+        name, prior = folder.name, read_record(folder)
+    else:
         return None
-    asked, folder = job.request.prior, home / PRIOR_FOLDER
-    prior = read_scene_record(folder, job.prior)
-    _check(job.scan.name, job.prior.name, record.result.series, prior.result.series, asked.same_patient)
+    _check(job.scan.name, name, record.result.series, prior.result.series, asked.same_patient)
+    scan = read_scene_scan(home, record.grid)
+    if job.prior is not None:
+        prior_scan = read_scene_scan(folder, prior.grid)
+    else:
+        prior_scan = read_scan(prior, folder, Path(asked.scan) if asked.scan else None, ITS_SCAN)
     task = PriorTask(folder, day=text_day(asked.day), current_day=text_day(asked.current_day))
-    scans = (read_scene_scan(home, record.grid), read_scene_scan(folder, prior.grid))
-    return compared_with_prior(task, record, home, scans[0], review, job.request.threshold, (prior, scans[1]))
+    return compared_with_prior(task, record, home, scan, review, job.request.threshold, (prior, prior_scan))
 
 
 def _check(name: str, prior_name: str, now: dict[str, Any], then: dict[str, Any], same_patient: bool) -> None:
     """Refuse what cannot be two studies of one patient, as far as DICOM says whose they are."""
-    if now["format"] == then["format"] == "DICOM" and now["series_uid"] == then["series_uid"]:
+    if now["format"] == then.get("format") == "DICOM" and now["series_uid"] == then["series_uid"]:
         raise InputError(SAME_SERIES.format(name=name, prior_name=prior_name))
     patient, prior_patient = now.get("patient_id"), then.get("patient_id")
     if patient and prior_patient and patient != prior_patient and not same_patient:

@@ -18,20 +18,18 @@ from ..errors import InputError, ModelError
 from ..findings import Candidate, DetectionResult, Measurements, VoxelMask
 from ..measurement import Lungs, measure, refine_mask
 from ..networks.cards import ModelCard
-from ..networks.fusion import channels_last, fuse_batch_norm
 from ..networks.weights import load_model
 from ..preprocess.lung_mask import segment_lungs
 from ..preprocess.prepare import PreparedLung, prepare_lung
 from ..resources import resource_path
 from ..volume import Volume
 from .control import RunControl
-from .devices import choose_device, describe_device, precision, with_memory_fallback
+from .devices import choose_device, describe_device, precision
 from .group import GroupingSettings, Proposal, group, lies_in_lung
-from .malignancy import estimator_of
+from .malignancy import MalignancyEstimate, estimator_of
 from .masks import mask_on_volume
-from .propose import heat_map, reach_of
-from .score import classify
-from .side_views import side_peaks
+from .network_parts import NetworkProposer, NetworkScorer
+from .propose import reach_of
 
 MODELS = resource_path("Models")
 """The shipped weights."""
@@ -97,91 +95,7 @@ class MalignancyEstimator(Protocol):
 
     def __call__(
         self, volume: Volume, mask: VoxelMask, measurements: Measurements, network_probability: float
-    ) -> float: ...
-
-
-class _NetworkPart:
-    """A network ready for inference, with its card, device and batch size."""
-
-    def __init__(self, network: nn.Module, card: ModelCard, device: torch.device, batch: int) -> None:
-        self._network = channels_last(fuse_batch_norm(network))
-        self._card, self._device, self._batch = card, device, batch
-
-
-class NetworkProposer(_NetworkPart):
-    """The segmentation network as a proposer."""
-
-    def __call__(
-        self,
-        image: Tensor,
-        inside: NDArray[np.bool_] | None,
-        control: Callable[[float], None],
-        warn: Callable[[str], None],
-    ) -> NDArray[np.float32]:
-        def run(device: torch.device, batch: int) -> NDArray[np.float32]:
-            slices = self._card.preprocessing.slices or 1
-            network = self._network.to(device)
-            return heat_map(network, image, inside, slices=slices, batch=batch, device=device, progress=control)
-
-        return with_memory_fallback(run, self._device, self._batch, warn, "the segmentation network")
-
-    def look_again(
-        self,
-        image: Tensor,
-        proposals: Sequence[Proposal],
-        control: Callable[[float], None],
-        warn: Callable[[str], None],
-    ) -> NDArray[np.float64]:
-        """Peaks (n,) of proposals seen from the side."""
-
-        def run(device: torch.device, batch: int) -> NDArray[np.float64]:
-            slices = self._card.preprocessing.slices or 1
-            centers = [p.center_kji for p in proposals]
-            network = self._network.to(device)
-            return side_peaks(network, image, centers, slices=slices, batch=batch, device=device, progress=control)
-
-        return with_memory_fallback(run, self._device, self._batch, warn, "the segmentation network")
-
-
-class NetworkScorer(_NetworkPart):
-    """The classifier as a scorer, calibrated as its card says.
-
-    :param look_again: a proposer's peaks from the side, for a card whose calibration asks for them.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        card: ModelCard,
-        device: torch.device,
-        batch: int,
-        look_again: Callable[..., NDArray[np.float64]] | None = None,
-    ) -> None:
-        super().__init__(network, card, device, batch)
-        self._look_again = look_again
-
-    def __call__(
-        self,
-        image: Tensor,
-        proposals: Sequence[Proposal],
-        control: Callable[[float], None],
-        warn: Callable[[str], None],
-    ) -> NDArray[np.float64]:
-        def run(device: torch.device, batch: int) -> NDArray[np.float32]:
-            size = self._card.preprocessing.patch_size or 64
-            centers = [p.center_kji for p in proposals]
-            network = self._network.to(device)
-            return classify(network, image, centers, patch_size=size, batch=batch, device=device, progress=control)
-
-        logits = with_memory_fallback(run, self._device, self._batch, warn, "the classifier").astype(np.float64)
-        calibration = self._card.calibration
-        lowest = np.array([p.peak for p in proposals], dtype=np.float64)
-        if calibration.plane_slope and self._look_again is not None:
-            lowest = np.minimum(lowest, self._look_again(image, proposals, control, warn))
-        scores = [
-            calibration.probability(float(logit), float(peak)) for logit, peak in zip(logits[:, 0], lowest, strict=True)
-        ]
-        return np.stack((scores, 1 / (1 + np.exp(-logits[:, 1]))), axis=1)
+    ) -> MalignancyEstimate: ...
 
 
 def refine_and_measure(volume: Volume, mask: VoxelMask, lungs: Lungs | None) -> tuple[VoxelMask, Measurements]:
@@ -218,7 +132,7 @@ class Detector:
         self._grouper = grouper or (lambda heat, spacing_mm: group(heat, spacing_mm, self.settings.grouping))
         alike = {replace(card.preprocessing, slices=None, patch_size=None) for card in cards.values()}
         if len(alike) > 1:
-            raise ModelError("The two networks' cards prepare images differently; use weights that belong together.")
+            raise ModelError("The networks' cards prepare images differently; use weights that belong together.")
 
     @classmethod
     def load(cls, weights: Path | str | None = None, settings: DetectorSettings | None = None) -> Detector:
@@ -231,8 +145,10 @@ class Detector:
         device = choose_device(settings.device)
         segmentation, segmentation_card = load_model(weights or MODELS, "segmentation", device)
         classification, classification_card = load_model(weights or MODELS, "classification", device)
+        # It weighs a hundred rows of numbers: not worth a device.
+        forest = load_model(weights or MODELS, "appearance") if classification_card.calibration.forest_slope else None
         return cls.of_networks(
-            (segmentation, segmentation_card), (classification, classification_card), device, settings
+            (segmentation, segmentation_card), (classification, classification_card), device, settings, forest=forest
         )
 
     @classmethod
@@ -242,15 +158,25 @@ class Detector:
         classification: tuple[nn.Module, ModelCard],
         device: torch.device,
         settings: DetectorSettings | None = None,
+        *,
+        forest: tuple[nn.Module, ModelCard] | None = None,
         **parts: Any,
     ) -> Detector:
-        """A detector of two networks in memory with their cards; `parts` replace other parts by name."""
+        """A detector of networks in memory with their cards; `parts` replace other parts by name.
+
+        :param forest: for a classifier whose calibration asks for it.
+        :raises ModelError: when it is missing then, or grown on other features than this version's.
+        """
         settings = settings or DetectorSettings()
         proposer = NetworkProposer(*segmentation, device, settings.batch_slices)
+        scorer = NetworkScorer(
+            *classification, device, settings.batch_patches, proposer.look_again, None if forest is None else forest[0]
+        )
+        cards = {"segmentation": segmentation[1], "classification": classification[1]}
         return cls(
             proposer,
-            NetworkScorer(*classification, device, settings.batch_patches, proposer.look_again),
-            cards={"segmentation": segmentation[1], "classification": classification[1]},
+            scorer,
+            cards=cards if forest is None else {**cards, "appearance": forest[1]},
             device=device,
             settings=settings,
             **parts,
@@ -337,8 +263,10 @@ class Detector:
                 len(candidates) + 1, (x, y, z), float(scores[n, 0]), float(scores[n, 1]), mask, measurements
             )
             if not any(_same_nodule(candidate, better) for better in candidates):
-                malignancy = self._malignancy(volume, mask, measurements, float(scores[n, 1]))
-                candidates.append(replace(candidate, malignancy=malignancy))
+                estimate = self._malignancy(volume, mask, measurements, float(scores[n, 1]))
+                candidates.append(
+                    replace(candidate, malignancy=estimate.probability, malignancy_by_diameter=estimate.by_diameter)
+                )
         return tuple(candidates)
 
     def _series(self, volume: Volume) -> dict[str, Any]:

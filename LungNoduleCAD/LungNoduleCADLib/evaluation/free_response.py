@@ -159,6 +159,18 @@ def free_response(outcomes: Outcomes, bootstrap: int = 0, seed: int = 0) -> Froc
     )
 
 
+def resampled_sensitivity(
+    outcomes: Outcomes, fp_per_scan: Sequence[float] = OPERATING_POINTS, samples: int = 1000, seed: int = 0
+) -> Floats:
+    """Sensitivity (samples, points) in resamples of the listed units.
+
+    With the same seed two detectors on the same units get the same draws: their rows may be subtracted.
+    """
+    ranked = _Ranked(outcomes)
+    rows = [ranked.curve(times).at(fp_per_scan) for times in outcomes.resamples(samples, seed)]
+    return np.array(rows).reshape(samples, len(fp_per_scan))
+
+
 def roc_points(is_positive: NDArray[np.bool_], score: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
     """Counts of false and of true positives at each distinct score, falling, without the points that lie on a straight
     run.

@@ -130,11 +130,9 @@ def measured_as_now(facts: NoduleFacts, former: NoduleFacts, alike: AlikeMeasure
         return former
     shrunk = alike.volume_ratio ** (-1 / 3)
     diameter = max(tenths(facts.mean_diameter_mm * shrunk) / 10, 0.1)
-    like = former
+    like, solid = former, former.solid_diameter_mm
     if former.density != facts.density and abs(alike.density_hu) < SAME_DENSITY_HU:
-        solid = facts.solid_diameter_mm
-        like = replace(facts, solid_diameter_mm=None if solid is None else solid * shrunk)
-    solid = like.solid_diameter_mm
+        like, solid = facts, None if facts.solid_diameter_mm is None else facts.solid_diameter_mm * shrunk
     if solid is not None and like.density != "part-solid":
         solid = diameter if solid > 0 else 0.0
     volume = None if facts.volume_mm3 is None else facts.volume_mm3 / alike.volume_ratio

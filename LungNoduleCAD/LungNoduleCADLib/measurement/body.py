@@ -11,18 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.linalg import lapack
 
 from .hull import directions
+from .quantiles import quantile
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 RAYS = directions(240).T.astype(np.float64)
-FORM_TERMS = np.stack(
-    [RAYS[:, a] * RAYS[:, b] * (1 if a == b else 2) for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))],
-    axis=1,
-)
+FORM_AXES = np.array([0, 1, 2, 0, 0, 1]), np.array([0, 1, 2, 1, 2, 2])
+FORM_PLACES = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
+FORM_TERMS = np.stack([RAYS[:, a] * RAYS[:, b] * (1 if a == b else 2) for a, b in zip(*FORM_AXES, strict=True)], axis=1)
 """x' A x along each ray is linear in A's six numbers, with these factors."""
+SPHERE_FORM, SPHERE_NORMAL = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]), np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 STEP_MM = 0.4
 ROUNDS = 3
 """How often the middle is taken again, of what lies in the ellipsoid or within a tenth of its radius outside."""
@@ -81,14 +83,18 @@ def fitted_body(voxels: Bools, core: Bools, spacing: Floats) -> Body:
     # An empty frame: a nodule ends half a voxel beyond the scan's last one.
     share = np.pad(voxels, 1).astype(np.float32)
     index = np.argwhere(voxels)
-    body = Body(center, _fitted_shape(_radii(share, center + spacing, spacing)))
+
+    def around(center: Floats) -> Body:
+        farthest = float(np.linalg.norm(index * spacing - center, axis=1).max())
+        return Body(center, _fitted_shape(_radii(share, center + spacing, spacing, farthest)))
+
+    body = around(center)
     for _ in range(ROUNDS - 1):
         outside, radius = body.outside_mm(index, spacing)
         inside = outside <= (NEARLY_INSIDE - 1) * radius
         if not inside.any():
             break
-        center = index[inside].mean(axis=0) * spacing
-        body = Body(center, _fitted_shape(_radii(share, center + spacing, spacing)))
+        body = around(index[inside].mean(axis=0) * spacing)
     return body
 
 
@@ -107,20 +113,22 @@ def leaving(
     labels, count = ndimage.label(outside > slack, structure=TOUCHING)
     if not count:
         return np.zeros_like(voxels)
-    numbers = np.arange(1, count + 1)
-    far = ndimage.maximum(outside, labels, numbers) > limits.stub_share * deepest_mm
-    thin = ndimage.maximum(depth, labels, numbers) < min(limits.thickest_mm, deepest_mm)
-    runs_on = np.isin(numbers, labels[open_ends])
-    off = np.isin(labels, numbers[far & thin & runs_on])
+    far, thick, runs_on = np.zeros(count + 1), np.zeros(count + 1), np.zeros(count + 1, dtype=bool)
+    np.maximum.at(far, labels[voxels], outside[voxels])
+    np.maximum.at(thick, labels[voxels], depth[voxels])
+    runs_on[labels[open_ends]] = True
+    leaves = runs_on & (far > limits.stub_share * deepest_mm) & (thick < min(limits.thickest_mm, deepest_mm))
+    leaves[0] = False
+    off = leaves[labels]
     if not off.any():
         return off
     near = ndimage.distance_transform_edt(~off, sampling=spacing) <= slack - limits.cut_mm + spacing[1] / 2
     return off | (near & (outside > limits.cut_mm))
 
 
-def _radii(share: NDArray[np.float32], center: Floats, spacing: Floats) -> Floats:
-    """Distance from a centre to where each ray leaves the voxels."""
-    steps = np.arange(0.0, float(np.linalg.norm(np.array(share.shape) * spacing)), STEP_MM)
+def _radii(share: NDArray[np.float32], center: Floats, spacing: Floats, farthest_mm: float) -> Floats:
+    """Distance from a centre to where each ray leaves the voxels, the last of whose centres is so far away."""
+    steps = np.arange(0.0, farthest_mm + float(np.linalg.norm(spacing)) + 2 * STEP_MM, STEP_MM)
     points = (center[:, None, None] + RAYS.T[:, :, None] * steps) / spacing[:, None, None]
     inside = ndimage.map_coordinates(share, points, order=1, mode="constant")
     outside = inside < 0.5
@@ -134,20 +142,24 @@ def _radii(share: NDArray[np.float32], center: Floats, spacing: Floats) -> Float
 
 def _fitted_shape(radii: Floats) -> Floats:
     """The matrix of the ellipsoid through most of the rays' ends: 1/r^2 is linear in it."""
-    start = float(np.quantile(radii, START_QUANTILE))
+    start = quantile(radii, START_QUANTILE)
     fitted, shape = np.full(len(radii), start), np.eye(3) / start**2
+    inverse = 1 / radii**2
+    least, most = 1 / (LONGEST * start) ** 2, 1 / (SHORTEST * start) ** 2
     for scale in EXCESS_SCALES:
         excess = radii / fitted - 1
-        trust = 1 / (1 + (np.where(excess > 0, excess, 0.5 * excess) / scale) ** 2) ** 2
+        trust = 1 / (1 + (np.maximum(excess, -0.5 * excess) / scale) ** 2) ** 2
         # An error of 1/r^2 makes one of r that grows with the cube of r.
-        weight = trust * fitted**6
-        sphere = float((weight / fitted**2).sum() / weight.sum())
-        prior = SPHERE_WEIGHT * float(weight.sum()) / 3
-        normal = (FORM_TERMS.T * weight) @ FORM_TERMS + prior * np.diag([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-        right = (FORM_TERMS.T * weight) @ (1 / radii**2) + prior * sphere * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
-        a = np.linalg.solve(normal, right)
-        values, vectors = np.linalg.eigh([[a[0], a[3], a[4]], [a[3], a[1], a[5]], [a[4], a[5], a[2]]])
-        values = np.clip(values, 1 / (LONGEST * start) ** 2, 1 / (SHORTEST * start) ** 2)
-        shape = (vectors * values) @ vectors.T
-        fitted = 1 / np.sqrt(FORM_TERMS @ shape[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]])
+        squared = fitted * fitted
+        weight = trust * squared**3
+        total = float(weight.sum())
+        prior = SPHERE_WEIGHT * total / 3
+        weighted = FORM_TERMS.T * weight
+        normal = weighted @ FORM_TERMS + prior * SPHERE_NORMAL
+        right = weighted @ inverse + prior * float((weight / squared).sum() / total) * SPHERE_FORM
+        # LAPACK itself, for it takes a tenth of the time of NumPy's checks around it.
+        form = lapack.dposv(normal, right)[1]
+        values, vectors, _ = lapack.dsyev(form[FORM_PLACES])
+        shape = (vectors * values.clip(least, most)) @ vectors.T
+        fitted = 1 / np.sqrt(FORM_TERMS @ shape[FORM_AXES])
     return np.asarray(shape)

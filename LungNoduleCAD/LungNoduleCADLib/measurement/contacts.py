@@ -16,6 +16,7 @@ from .body import fitted_body
 from .contrast import LEAST_CONTRAST_HU, SMOOTHING_MM
 from .local_box import depth_mm, trimmed
 from .occupancy import boxed, lung_density
+from .quantiles import quantile
 
 REACH_MM = 2.0
 """How far into a mask another structure is looked for: about as far as outlines lie outside the edge."""
@@ -38,7 +39,7 @@ def without_contacts(volume: Volume, mask: VoxelMask) -> VoxelMask:
     smooth = ndimage.gaussian_filter(hu, np.array([0.0, 1.0, 1.0]) * SMOOTHING_MM / spacing, truncate=3)
     above = smooth - np.float32(lung_density(volume, mask))
     edge = float(np.median(above[deep])) / 2
-    free_edge = min(float(np.quantile(above[depth >= INNER_SHARE * depth.max()], LOW_QUANTILE)) / 2, edge)
+    free_edge = min(quantile(above[depth >= INNER_SHARE * depth.max()], LOW_QUANTILE) / 2, edge)
     other, dense = ~inside & (above > edge), inside & (above > free_edge)
     if free_edge < LEAST_CONTRAST_HU / 2 or not other.any():
         return mask

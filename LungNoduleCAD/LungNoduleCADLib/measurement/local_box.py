@@ -25,14 +25,21 @@ class LocalBox:
     :param start: index of its first voxel in the scan.
     :param hu: densities, clipped and lightly smoothed.
     :param seed: the rough mask.
-    :param outside_mm: signed distance of each voxel centre from the seed's surface, negative inside.
     """
 
     start: NDArray[np.intp]
     spacing: NDArray[np.float64]
     hu: NDArray[np.float32]
     seed: NDArray[np.bool_]
-    outside_mm: NDArray[np.float64]
+
+    def part(self, margin: NDArray[np.intp]) -> tuple[LocalBox, tuple[slice, ...]]:
+        """The part of it that reaches so many voxels (k, j, i) beyond the seed, and where that lies in it."""
+        extent = extent_of(self.seed)
+        place = tuple(
+            slice(max(side.start - int(n), 0), side.stop + int(n)) for side, n in zip(extent, margin, strict=True)
+        )
+        start = self.start + [side.start for side in place]
+        return LocalBox(start, self.spacing, self.hu[place], self.seed[place]), place
 
     def cut_from(self, voxels: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The same box of another array on the scan's grid."""
@@ -55,8 +62,7 @@ def local_box(volume: Volume, seed: VoxelMask, margin_mm: float) -> LocalBox:
     hu = ndimage.gaussian_filter(hu, np.minimum(IN_PLANE_SMOOTHING_MM / spacing, 1.0), mode="nearest", truncate=3)
     inside = np.zeros(hu.shape, dtype=bool)
     inside[tuple(slice(a, a + n) for a, n in zip(seed.start_kji - start, seed.voxels.shape, strict=True))] = seed.voxels
-    outside = ndimage.distance_transform_edt(~inside, sampling=spacing) - depth_mm(inside, spacing)
-    return LocalBox(start, spacing, hu, inside, outside)
+    return LocalBox(start, spacing, hu, inside)
 
 
 def depth_mm(voxels: NDArray[np.bool_], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,6 +119,19 @@ def trimmed(mask: VoxelMask) -> VoxelMask:
 def equivalent_diameter(volume_mm3: float) -> float:
     """Diameter of the sphere of a volume."""
     return float((6 * volume_mm3 / np.pi) ** (1 / 3))
+
+
+def moved(
+    voxels: NDArray[np.bool_], start: NDArray[np.intp], new_start: NDArray[np.intp], new_stop: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """A box of the scan as another one, empty where the first does not reach."""
+    moved = np.zeros(new_stop - new_start, dtype=bool)
+    low = np.maximum(start, new_start)
+    high = np.maximum(np.minimum(start + voxels.shape, new_stop), low)
+    moved[tuple(slice(a, b) for a, b in zip(low - new_start, high - new_start, strict=True))] = voxels[
+        tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
+    ]
+    return moved
 
 
 def _triple(index: NDArray[np.intp]) -> tuple[int, int, int]:

@@ -11,11 +11,15 @@ from scipy import ndimage
 from ..findings import VoxelMask
 from ..volume import Volume
 from .body import TOUCHING, Leaving, fitted_body, leaving
+from .halo import halo_density
 from .hull import within_hull
 from .local_box import LocalBox, depth_mm, equivalent_diameter, extent_of, local_box
-from .occupancy import NORMAL_LUNG_HU, SOLID_HU
+from .occupancy import NORMAL_LUNG_HU
+from .parts import near_core, part_with_seed
+from .quantiles import quantile
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ class RefineSettings:
     :param rounding: standard deviation of the smoothing that rounds the outline, as a share of the outline's diameter,
         and :param most_rounding_mm: its limit; half of that across slices.
     :param rounding_level: occupancy after that smoothing from which on a voxel belongs to the nodule.
-    :param halo_share: an outline around whose solid part so much is denser than lung is one of a part-solid nodule, and
-        :param halo_level: is the threshold between lung and its ground-glass.
+    :param halo_share: an outline around whose solid part at least so much is denser than lung, and :param halo_sd: its
+        density as even as this standard deviation, HU, is one of a part-solid nodule, and :param halo_level: is the
+        threshold between lung and its ground-glass. What is denser than lung around other nodules, vessels and partial
+        volume, is not as even.
     :param least_share: an outline of less than this share of the seed's volume (0.43 of its diameter) is a vessel or
         noise, and the seed is the better guess.
     """
@@ -61,17 +67,15 @@ class RefineSettings:
     rounding: float = 0.2
     most_rounding_mm: float = 1.5
     rounding_level: float = 0.35
-    halo_share: float = 0.6
+    halo_share: float = 0.35
+    halo_sd: float = 65.0
     halo_level: float = 0.45
     least_share: float = 0.08
 
 
 LEAST_CONTRAST_HU = 100.0
-HALO_SHELL_MM = (1.5, 2.5)
-"""Beyond what blur makes of a solid edge, and near enough to belong to it."""
-HALO_CONTRAST_HU = 120.0
-"""Ground-glass is at least so much denser than lung."""
-FEWEST_SHELL_VOXELS = 20
+NEXT_TO_SEED_MM = 1.0
+"""Lung nearer to the seed may be the nodule's edge."""
 SHARE_BEYOND = 0.03
 """An outline with more voxels than this share of its own next to it, dense and out of reach, was cut off."""
 
@@ -100,7 +104,8 @@ class Outline:
         """Standard deviation along its longest principal axis over that along its shortest; 1 for a ball."""
         points = np.argwhere(self.voxels) * self.box.spacing
         # Voxels are no points: a single layer of them is as thick as they are.
-        covariance = np.cov(points.T, bias=True) + np.diag(self.box.spacing**2 / 12)
+        points -= points.mean(axis=0)
+        covariance = points.T @ points / len(points) + np.diag(self.box.spacing**2 / 12)
         variances = np.linalg.eigvalsh(covariance)
         return float(np.sqrt(variances[-1] / variances[0]))
 
@@ -113,94 +118,79 @@ def outline_around(
     # At least one voxel in plane, or the smallest seeds could not grow at all.
     pixel = float(volume.spacing_kji_mm[1:].max())
     growth = max(settings.growth * diameter, pixel * 1.01)
-    box = local_box(volume, seed, growth + settings.margin_mm)
-    lung = box.hu < settings.air_hu
+    around = local_box(volume, seed, growth + settings.margin_mm)
+    lung = around.hu < settings.air_hu
     if lung_mask is not None:
-        lung &= box.cut_from(lung_mask)
-    outside, step = _reach(box, growth)
-    # One voxel beyond the reach, to see whether the nodule goes on there.
-    wide = within_hull(outside <= growth + step, lung, box.spacing, settings.hull_share, settings.hull_margin_mm)
-    allowed = wide & (outside <= growth)
-    lung_hu = _lung_density(box)
-    edge_hu = _edge_density(box, allowed, lung_hu, diameter, settings)
-    found = part_with_seed((box.hu > edge_hu) & allowed, box.seed.astype(np.float64))
+        lung &= around.cut_from(lung_mask)
+    # The next slice is never farther than the reach, however thick slices are; one voxel beyond the reach shows whether
+    # the nodule goes on there.
+    steps = np.minimum(around.spacing, growth)
+    farthest = max(growth + float(steps.max()), NEXT_TO_SEED_MM)
+    box, place = around.part(np.ceil(farthest / steps).astype(int))
+    outside = _outside(box.seed, box.spacing)
+    reach = outside if (steps == box.spacing).all() else ndimage.distance_transform_edt(~box.seed, sampling=steps)
+    wide = within_hull(
+        reach <= growth + steps.max(), lung, place, box.spacing, settings.hull_share, settings.hull_margin_mm
+    )
+    allowed = wide & (reach <= growth)
+    lung_hu = _lung_density(around, outside, place)
+    edge_hu = _edge_density(box, outside, allowed, lung_hu, diameter, settings)
+    found = part_with_seed((box.hu > edge_hu) & allowed, box.seed)
     if not found.any():
         return None
-    halo_hu = _halo_density(box, found, allowed, lung_hu, settings.halo_share)
+    halo_hu = halo_density(box, found, allowed, lung_hu, settings.halo_share, settings.halo_sd)
     if halo_hu is not None:
         edge_hu = lung_hu + settings.halo_level * (halo_hu - lung_hu)
-        found = part_with_seed(((box.hu > edge_hu) & allowed) | found, found.astype(np.float64))
+        found = part_with_seed(((box.hu > edge_hu) & allowed) | found, found)
     beyond = wide & ~allowed & (box.hu > edge_hu)
     found, left = _without_vessels(found, box, beyond, settings)
     if found.sum() < settings.least_share * seed.voxels.sum():
         return None
-    cut_off = (ndimage.binary_dilation(found) & beyond).sum() > SHARE_BEYOND * found.sum()
+    extent = extent_of(found, margin=1)
+    cut_off = (ndimage.binary_dilation(found[extent]) & beyond[extent]).sum() > SHARE_BEYOND * found.sum()
     return Outline(box, allowed & ~left, found, bool(cut_off))
 
 
-def _reach(box: LocalBox, growth_mm: float) -> tuple[NDArray[np.float64], float]:
-    """Distance from the seed, for which the next slice is never farther than `growth_mm` however thick slices are; and
-    the largest step between voxels."""
-    if box.spacing.max() <= growth_mm:
-        return box.outside_mm, float(box.spacing.max())
-    steps = np.minimum(box.spacing, growth_mm)
-    return np.asarray(ndimage.distance_transform_edt(~box.seed, sampling=steps)), float(steps.max())
+def _outside(seed: Bools, spacing: Floats) -> Floats:
+    """Signed distance of each voxel's centre from the seed's surface, negative inside."""
+    return np.asarray(ndimage.distance_transform_edt(~seed, sampling=spacing) - depth_mm(seed, spacing))
 
 
-def _lung_density(box: LocalBox) -> float:
-    around = box.hu[(box.outside_mm > 1.0) & (box.hu < -500)]
-    return float(np.percentile(around, 40)) if len(around) > 20 else NORMAL_LUNG_HU
+def _lung_density(around: LocalBox, outside_mm: Floats, place: tuple[slice, ...]) -> float:
+    """Of what is lung and not next to the seed.
+
+    :param outside_mm: as far as `NEXT_TO_SEED_MM` goes, at its place in the box.
+    """
+    lung = around.hu < -500
+    lung[place] &= outside_mm > NEXT_TO_SEED_MM
+    densities = around.hu[lung]
+    return quantile(densities, 0.4) if len(densities) > 20 else NORMAL_LUNG_HU
 
 
-def _halo_density(box: LocalBox, found: Bools, allowed: Bools, lung: float, least_share: float) -> float | None:
-    """Density of the ground-glass around the solid part of an outline; None where there is lung around it."""
-    solid = found & (box.hu > SOLID_HU)
-    if not solid.any():
-        return None
-    extent = extent_of(solid, margin=int(np.ceil(HALO_SHELL_MM[1] / box.spacing.min())))
-    # The next slice is no farther than a millimetre, because partial volume carries density into it.
-    away = ndimage.distance_transform_edt(~solid[extent], sampling=np.minimum(box.spacing, 1.0))
-    shell = (away > HALO_SHELL_MM[0]) & (away <= HALO_SHELL_MM[1]) & allowed[extent]
-    densities = box.hu[extent][shell]
-    dense = densities > lung + HALO_CONTRAST_HU
-    if len(densities) < FEWEST_SHELL_VOXELS or dense.mean() < least_share:
-        return None
-    return float(np.median(densities[dense]))
-
-
-def _edge_density(box: LocalBox, allowed: Bools, lung: float, diameter_mm: float, settings: RefineSettings) -> float:
+def _edge_density(
+    box: LocalBox, outside_mm: Floats, allowed: Bools, lung: float, diameter_mm: float, settings: RefineSettings
+) -> float:
     """HU between lung and nodule from which on a voxel is nodule; infinite where the seed holds nothing to go by."""
-    core = _inner_part(box.seed & allowed, box.outside_mm)
+    core = _inner_part(box.seed & allowed, outside_mm)
     if not core.any():
         return np.inf
-    density = float(np.percentile(box.hu[core], 70))
+    density = quantile(box.hu[core], 0.7)
     # A seed that is too large or beside the nodule holds much lung: ask again only what is nodule by the first
     # estimate.
-    core = _inner_part(box.seed & allowed & (box.hu > (lung + density) / 2), box.outside_mm)
+    core = _inner_part(box.seed & allowed & (box.hu > (lung + density) / 2), outside_mm)
     if not core.any():
         return np.inf
     # Blur lowers a small nodule's density everywhere but at its very centre.
-    rank = np.clip(1.1 - diameter_mm / 10, 0.5, 0.8)
-    density = max(float(np.quantile(box.hu[core], rank)), lung + LEAST_CONTRAST_HU)
+    rank = float(np.clip(1.1 - diameter_mm / 10, 0.5, 0.8))
+    density = max(quantile(box.hu[core], rank), lung + LEAST_CONTRAST_HU)
     return lung + settings.level * (density - lung)
 
 
-def _inner_part(voxels: Bools, outside_mm: NDArray[np.float64]) -> Bools:
+def _inner_part(voxels: Bools, outside_mm: Floats) -> Bools:
     """Those of the voxels that lie deepest in the seed."""
     if not voxels.any():
         return voxels
     return voxels & (outside_mm <= 0.4 * float(outside_mm[voxels].min()))
-
-
-def part_with_seed(voxels: Bools, weight: NDArray[np.float64]) -> Bools:
-    """The 6-connected part that holds the most of a weight; empty when none holds any."""
-    labels, count = ndimage.label(voxels)
-    if not count:
-        return voxels
-    held = np.bincount(labels.ravel(), weights=weight.ravel(), minlength=count + 1)
-    held[0] = 0
-    best = int(held.argmax())
-    return labels == best if held[best] > 0 else np.zeros_like(voxels)
 
 
 def _without_vessels(voxels: Bools, box: LocalBox, beyond: Bools, settings: RefineSettings) -> tuple[Bools, Bools]:
@@ -216,21 +206,24 @@ def _without_vessels(voxels: Bools, box: LocalBox, beyond: Bools, settings: Refi
     depth = ndimage.distance_transform_edt(inner, sampling=box.spacing)
     deepest = float(depth[seed].max())
     radius = settings.opening * deepest
-    core = part_with_seed(depth > radius, np.where(seed, depth, 0) ** 2)
+    core = part_with_seed(depth > radius, seed, depth[seed] ** 2)
     kept, left = np.zeros_like(voxels), np.zeros_like(voxels)
     if not core.any():
         return voxels, left
-    # Half a voxel more, because distances are between voxel centres, and the core's edge lies beyond its outermost one.
-    near = ndimage.distance_transform_edt(~core, sampling=box.spacing) <= radius + box.spacing[1] / 2
-    opened = part_with_seed(inner & near, seed.astype(np.float64))
-    ends = ndimage.binary_dilation(beyond[extent], structure=TOUCHING)
-    shell = ndimage.binary_dilation(opened) & ~opened
-    # What goes on in many directions is a nodule of which too little has been looked at; what goes on in none has
-    # nothing that leaves it.
-    runs_on = (shell & beyond[extent]).sum() <= MOST_OPEN * shell.sum() and (inner & ends).any()
-    if runs_on and deepest <= settings.largest_body_mm:
-        middle = core & seed & (depth > MIDDLE_SHARE * depth[core & seed].max())
-        body = fitted_body(opened, middle, box.spacing)
-        left[extent] = leaving(inner, depth, ends, body, box.spacing, settings.leaving, deepest)
-    kept[extent] = part_with_seed(opened & ~left[extent], seed.astype(np.float64))
+    opened = part_with_seed(near_core(inner, core, radius, box.spacing), seed)
+    if deepest <= settings.largest_body_mm and _closed(opened, beyond[extent]):
+        ends = inner & ndimage.binary_dilation(beyond[extent], structure=TOUCHING)
+        # What goes on nowhere has nothing that leaves it.
+        if ends.any():
+            middle = core & seed & (depth > MIDDLE_SHARE * depth[core & seed].max())
+            body = fitted_body(opened, middle, box.spacing)
+            left[extent] = leaving(inner, depth, ends, body, box.spacing, settings.leaving, deepest)
+    kept[extent] = part_with_seed(opened & ~left[extent], seed)
     return kept, left
+
+
+def _closed(voxels: Bools, beyond: Bools) -> bool:
+    """Whether most of an outline's surroundings is free: what goes on in many directions is a nodule of which too
+    little has been looked at."""
+    shell = ndimage.binary_dilation(voxels) & ~voxels
+    return bool((shell & beyond).sum() <= MOST_OPEN * shell.sum())

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from ..findings import Side, Zone
 from .axes import EDGE
+from .local_box import moved
 from .lungs import Lungs
 from .occupancy import Occupancy
 
@@ -111,7 +112,7 @@ def _wall_points(
     """Indices in the scan of the wall's surface in a box of it, at every so many voxels."""
     start, stop = np.maximum(start, 0), np.minimum(stop, lungs.mask.shape)
     view = tuple(slice(int(a), int(b), int(n)) for a, b, n in zip(start, stop, steps, strict=True))
-    nodule = _moved(inside, found.start, start, stop)[tuple(slice(None, None, int(n)) for n in steps)]
+    nodule = moved(inside, found.start, start, stop)[tuple(slice(None, None, int(n)) for n in steps)]
     wall = _wall(lungs, view, steps * found.spacing, nodule)
     return np.asarray(np.argwhere(wall & ndimage.binary_dilation(~wall)) * steps + start)
 
@@ -127,17 +128,6 @@ def _wall(lungs: Lungs, view: tuple[slice, ...], spacing: NDArray[np.float64], n
     return np.asarray(ndimage.binary_propagation(outside, mask=outside | dense))
 
 
-def _moved(voxels: Bools, start: NDArray[np.intp], new_start: NDArray[np.intp], new_stop: NDArray[np.intp]) -> Bools:
-    """A box of the scan as another one, empty where the first does not reach."""
-    moved = np.zeros(new_stop - new_start, dtype=bool)
-    low = np.maximum(start, new_start)
-    high = np.maximum(np.minimum(start + voxels.shape, new_stop), low)
-    moved[tuple(slice(a, b) for a, b in zip(low - new_start, high - new_start, strict=True))] = voxels[
-        tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
-    ]
-    return moved
-
-
 def vessel_section_mm2(found: Occupancy, lungs: Lungs, rough_mm: float = 0.0) -> float:
     """Cross-section of the thickest dense strand between the outline and the lung around it; 0 without one.
 
@@ -148,7 +138,7 @@ def vessel_section_mm2(found: Occupancy, lungs: Lungs, rough_mm: float = 0.0) ->
     last = np.argwhere(found.mask).max(axis=0) + found.start + 1
     start, stop = np.maximum(first - pad, 0), np.minimum(last + pad, lungs.mask.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    mask = _moved(found.mask, found.start, start, stop)
+    mask = moved(found.mask, found.start, start, stop)
     away = ndimage.distance_transform_edt(~mask, sampling=found.spacing)
     dense = (lungs.volume.voxels[box] > VESSEL_HU) & ~mask & (away <= VESSEL_REACH_MM)
     if rough_mm < VESSEL_REACH_MM + PLEURA_MM + ROUGH_MM:

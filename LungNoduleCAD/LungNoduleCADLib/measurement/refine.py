@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from ..findings import VoxelMask
 from ..volume import Volume
-from .local_box import equivalent_diameter, extent_of, sphere_mask
-from .outline import Outline, RefineSettings, outline_around, part_with_seed
+from .local_box import equivalent_diameter, moved, sphere_mask, trimmed
+from .outline import Outline, RefineSettings, outline_around
+from .parts import part_with_seed
 
 Bools = NDArray[np.bool_]
 
@@ -43,7 +44,7 @@ def refine_mask(
     if found is None:
         return seed
     found = _grown(volume, found, lung_mask, settings)
-    rounded = found.box.as_mask(_rounded(found, settings) if settings.rounding else found.voxels)
+    rounded = _rounded(found, volume, settings) if settings.rounding else found.box.as_mask(found.voxels)
     return VoxelMask(rounded.start_kji, ndimage.binary_fill_holes(rounded.voxels))
 
 
@@ -70,14 +71,17 @@ def _grown(volume: Volume, found: Outline, lung_mask: Bools | None, settings: Re
     return found
 
 
-def _rounded(found: Outline, settings: RefineSettings) -> Bools:
+def _rounded(found: Outline, volume: Volume, settings: RefineSettings) -> VoxelMask:
     """The outline smoothed, within what it was allowed to take."""
     spacing = found.box.spacing
     diameter = equivalent_diameter(float(found.voxels.sum() * spacing.prod()))
     sigma_mm = min(settings.rounding * diameter, settings.most_rounding_mm) * np.array([0.5, 1.0, 1.0])
-    extent = extent_of(found.voxels, margin=int(np.ceil(2 * sigma_mm[1] / spacing.min())))
-    share = ndimage.gaussian_filter(found.voxels[extent].astype(np.float32), sigma_mm / spacing, truncate=3)
-    rounded = np.zeros_like(found.voxels)
-    rounded[extent] = (share > settings.rounding_level) & found.allowed[extent]
-    rounded = part_with_seed(rounded, found.voxels.astype(np.float64))
-    return rounded if rounded.any() else found.voxels
+    margin = int(np.ceil(2 * sigma_mm[1] / spacing.min()))
+    tight = found.box.as_mask(found.voxels)
+    start = np.maximum(np.subtract(tight.start_kji, margin), 0)
+    stop = np.minimum(np.add(tight.start_kji, tight.voxels.shape) + margin, volume.shape)
+    voxels, allowed = (moved(part, found.box.start, start, stop) for part in (found.voxels, found.allowed))
+    share = ndimage.gaussian_filter(voxels.astype(np.float32), sigma_mm / spacing, truncate=3)
+    rounded = part_with_seed((share > settings.rounding_level) & allowed, voxels)
+    k, j, i = (int(n) for n in start)
+    return trimmed(VoxelMask((k, j, i), rounded)) if rounded.any() else tight

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from .axes import axial_axes
 from .contrast import LEAST_CONTRAST_HU, unblurred_contrast
 from .ellipsoid import fitted_ellipsoid
-from .local_box import equivalent_diameter
+from .local_box import depth_mm, equivalent_diameter
 from .occupancy import Occupancy
+from .parts import near_core, part_with_seed
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+OPENING = 0.6
+"""Radius of the ball, as a share of that of the largest one in the solid part."""
 
 
 def solid_part(found: Occupancy) -> tuple[float, float]:
@@ -19,9 +27,9 @@ def solid_part(found: Occupancy) -> tuple[float, float]:
 
     :returns: zeros when nothing in it is solid.
     """
-    labels, count = ndimage.label(found.solid, structure=np.ones((3, 3, 3)))
-    if not count:
+    if not found.solid.any():
         return 0.0, 0.0
+    labels, _ = ndimage.label(_without_strands(found.solid, found.spacing), structure=np.ones((3, 3, 3)))
     solid = labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
     halo = found.mask & ~ndimage.binary_dilation(solid, iterations=2)
     halo_hu = float(np.median(found.hu[halo if halo.any() else found.mask]))
@@ -36,3 +44,10 @@ def solid_part(found: Occupancy) -> tuple[float, float]:
     diameter = equivalent_diameter(part.volume_mm3)
     axes = axial_axes(part, fitted_ellipsoid(part, diameter), diameter)
     return (axes.long_mm + axes.short_mm) / 2, part.volume_mm3
+
+
+def _without_strands(solid: Bools, spacing: Floats) -> Bools:
+    """What is solid without vessels and the pleura's rim, which the mask may hold: an opening by a ball."""
+    depth = depth_mm(solid, spacing)
+    radius = OPENING * float(depth.max())
+    return near_core(solid, part_with_seed(depth > radius, solid, depth[solid] ** 2), radius, spacing)

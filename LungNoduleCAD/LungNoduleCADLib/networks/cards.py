@@ -7,7 +7,7 @@ card with an entry this version does not know is refused, never ignored. Schema 
 |---|---|
 | schema | 1 |
 | name, version, license, research_use | text; the last is the statement that this is no medical device |
-| task | "segmentation" or "classification" |
+| task | "segmentation", "classification" or "appearance" |
 | architecture | {"name": one of `registry.ARCHITECTURES`, "config": its settings} |
 | preprocessing.spacing_mm | edge of the isotropic voxels |
 | preprocessing.resampling | {"order": 1 or 3, "antialias": true or false} |
@@ -15,16 +15,16 @@ card with an entry this version does not know is refused, never ignored. Schema 
 | preprocessing.outside_lung | "keep", or "air": everything outside the lung mask becomes -1000 HU |
 | preprocessing.wavelet | null, or {"name", "level", "factor"} as `wavelet_enhance` takes them |
 | preprocessing.slices | segmentation only: neighbouring slices given as channels, odd |
-| preprocessing.patch_size | classification only: edge of the cubic patch, voxels |
+| preprocessing.patch_size | classification and appearance: edge of the cubic patch, voxels |
 | data | list of {"name", "citation", "licence"} |
 | metrics | object, free |
 | operating_table | list of {"threshold", "sensitivity", "fp_per_scan", "bands" (optional): {band: sensitivity}} |
 | default_threshold | 0 to 1, on the calibrated score |
-| calibration | {"method": "none"} or {"method": "platt", "slope", "intercept", and optionally "peak_slope",
-  "side_slope"} |
+| calibration | {"method": "none"} or {"method": "platt", "slope", "intercept", and optionally "plane_slope" and,
+  for weights with a forest, "forest_slope"} |
 | malignancy | optional, classification only: {"method": "logistic", "features": number of their definition, "terms":
-  [{"feature", "knot": number or null, "mean", "scale", "weight"}], "intercept"}; without it the network's own output
-  is the estimate |
+  [{"feature", "knot": number or null, "mean", "scale", "weight"}], "intercept", and optionally "by_diameter": {"slope",
+  "intercept"}, which says what the diameter alone would}; without it the network's own output is the estimate |
 | weights | {"file": name beside the card, "sha256": of that file} |
 """
 
@@ -35,9 +35,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import numpy as np
 import pywt
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ModelError
 from ..preprocess.settings import Preprocessing, Resampling, Wavelet
@@ -51,6 +53,23 @@ LARGEST_EXPONENT = 60.0
 """Logits are kept within this bound, where the logistic function still fits a double."""
 SMALLEST_PEAK = 1e-4
 """A heat map's peak is kept this far from 0 and 1, whose logits are infinite."""
+SMALLEST_SHARE = 4e-3
+"""And a forest's share, whose trees are a few hundred."""
+
+
+def peak_logit(peak: ArrayLike) -> NDArray[np.float64]:
+    """Logit of a heat map's peak."""
+    return _bounded_logit(peak, SMALLEST_PEAK)
+
+
+def share_logit(share: ArrayLike) -> NDArray[np.float64]:
+    """Logit of a forest's share."""
+    return _bounded_logit(share, SMALLEST_SHARE)
+
+
+def _bounded_logit(probability: ArrayLike, least: float) -> NDArray[np.float64]:
+    bounded = np.clip(np.asarray(probability, dtype=np.float64), least, 1 - least)
+    return np.asarray(np.log(bounded / (1 - bounded)))
 
 
 @dataclass(frozen=True)
@@ -76,22 +95,24 @@ class OperatingPoint:
 class Calibration:
     """Turns the networks' opinions into the probability that is shown (Platt 1999):
     sigmoid(slope x classifier's logit + plane_slope x logit of the segmentation network's peak in the plane where it is
-    lowest + intercept)."""
+    lowest + forest_slope x logit of the forest's share + intercept)."""
 
     method: Literal["none", "platt"] = "none"
     slope: float = 1.0
     plane_slope: float = 0.0
     intercept: float = 0.0
+    forest_slope: float = 0.0
 
-    def probability(self, logit: float, lowest_peak: float = 0.5) -> float:
+    def probability(self, logit: float, lowest_peak: float = 0.5, share: float = 0.5) -> float:
         """Calibrated probability, 0 to 1.
 
         :param logit: the classifier's output.
         :param lowest_peak: largest value of the heat map in the candidate, 0 to 1, or of its coronal or sagittal
             counterpart where that is lower; 0.5 says nothing either way.
+        :param share: what the forest of the candidate's appearance says, 0 to 1; likewise.
         """
-        bounded = min(max(lowest_peak, SMALLEST_PEAK), 1 - SMALLEST_PEAK)
-        z = self.slope * logit + self.plane_slope * math.log(bounded / (1 - bounded)) + self.intercept
+        z = self.slope * logit + self.plane_slope * float(peak_logit(lowest_peak)) + self.intercept
+        z += self.forest_slope * float(share_logit(share))
         return 1.0 / (1.0 + math.exp(-max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, z))))
 
 
@@ -132,10 +153,10 @@ class ModelCard:
             value, "the card", "schema name version task architecture preprocessing data metrics operating_table "
             "default_threshold calibration license research_use weights", optional="malignancy",
         )  # fmt: skip
-        task = read.choice(card["task"], "task", ("segmentation", "classification"))
+        task = read.choice(card["task"], "task", get_args(Task))
         name, config = _architecture(card["architecture"], task)
         preprocessing = _preprocessing(card["preprocessing"], task)
-        expected = config.in_channels if task == "segmentation" else config.patch_size
+        expected = ARCHITECTURES[name].input_size(config)
         if expected not in (preprocessing.slices, preprocessing.patch_size):
             raise read.CardError(f"prepares an input of another size than the {expected} its network takes")
         if "malignancy" in card and task != "classification":
@@ -242,7 +263,7 @@ def _preprocessing(value: Any, task: Task) -> Preprocessing:
         outside_lung=read.choice(entry["outside_lung"], "preprocessing.outside_lung", ("keep", "air")),
         wavelet=None if entry["wavelet"] is None else _wavelet(entry["wavelet"]),
         slices=size if task == "segmentation" else None,
-        patch_size=size if task == "classification" else None,
+        patch_size=None if task == "segmentation" else size,
     )
 
 
@@ -276,10 +297,11 @@ def _calibration(value: Any) -> Calibration:
     if method == "none":
         read.entries(value, "calibration", "method")
         return Calibration()
-    entry = read.entries(value, "calibration", "method slope intercept", optional="plane_slope")
+    entry = read.entries(value, "calibration", "method slope intercept", optional="plane_slope forest_slope")
     return Calibration(
         "platt",
         slope=read.number(entry["slope"], "calibration.slope"),
         plane_slope=read.number(entry.get("plane_slope", 0.0), "calibration.plane_slope"),
         intercept=read.number(entry["intercept"], "calibration.intercept"),
+        forest_slope=read.number(entry.get("forest_slope", 0.0), "calibration.forest_slope"),
     )

@@ -37,17 +37,33 @@ class MalignancyTerm:
 
 
 @dataclass(frozen=True)
+class DiameterBaseline:
+    """A logistic regression on the diameter alone: sigmoid(slope x its natural logarithm + intercept)."""
+
+    slope: float
+    intercept: float
+
+    def probability(self, features: NoduleFeatures) -> float:
+        """As `MalignancyModel.probability`, from nothing but the size."""
+        return _sigmoid(self.slope * features.log_diameter + self.intercept)
+
+
+@dataclass(frozen=True)
 class MalignancyModel:
-    """A logistic regression on piecewise linear functions of the features."""
+    """A logistic regression on piecewise linear functions of the features.
+
+    :param by_diameter: what the size alone says of the same nodules; None in cards made before there was one.
+    """
 
     terms: tuple[MalignancyTerm, ...]
     intercept: float
+    by_diameter: DiameterBaseline | None = None
 
     def probability(self, features: NoduleFeatures, network_logit: float) -> float:
         """Probability, 0 to 1, that readers call the nodule suspicious (LIDC 4 or 5) rather than benign (1 or 2)."""
         values = {**asdict(features), NETWORK: network_logit}
         z = self.intercept + sum(term.contribution(values[term.feature]) for term in self.terms)
-        return 1.0 / (1.0 + math.exp(-max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, z))))
+        return _sigmoid(z)
 
     @classmethod
     def from_json(cls, value: Any) -> MalignancyModel:
@@ -55,16 +71,18 @@ class MalignancyModel:
 
         :raises card_fields.CardError: naming what is missing, unknown or impossible.
         """
-        entry = read.entries(value, "malignancy", "method features terms intercept")
+        entry = read.entries(value, "malignancy", "method features terms intercept", optional="by_diameter")
         read.choice(entry["method"], "malignancy.method", ("logistic",))
         read.choice(entry["features"], "malignancy.features", (FEATURES,))
         terms = tuple(_term(item) for item in read.sequence(entry["terms"], "malignancy.terms"))
-        return cls(terms, read.number(entry["intercept"], "malignancy.intercept"))
+        baseline = _baseline(entry["by_diameter"]) if "by_diameter" in entry else None
+        return cls(terms, read.number(entry["intercept"], "malignancy.intercept"), baseline)
 
     def to_json(self) -> dict[str, Any]:
         """The entry as `from_json` takes it."""
         terms = [asdict(term) for term in self.terms]
-        return {"method": "logistic", "features": FEATURES, "terms": terms, "intercept": self.intercept}
+        entry = {"method": "logistic", "features": FEATURES, "terms": terms, "intercept": self.intercept}
+        return entry if self.by_diameter is None else {**entry, "by_diameter": asdict(self.by_diameter)}
 
 
 def _term(value: Any) -> MalignancyTerm:
@@ -76,3 +94,14 @@ def _term(value: Any) -> MalignancyTerm:
         scale=read.number(entry["scale"], "malignancy.terms.scale", low=1e-9),
         weight=read.number(entry["weight"], "malignancy.terms.weight"),
     )
+
+
+def _baseline(value: Any) -> DiameterBaseline:
+    entry = read.entries(value, "malignancy.by_diameter", "slope intercept")
+    return DiameterBaseline(
+        *(read.number(entry[key], f"malignancy.by_diameter.{key}") for key in ("slope", "intercept"))
+    )
+
+
+def _sigmoid(z: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, z))))

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from torch import nn
 
+from .forest import DecisionForest, ForestConfig
 from .hybrid import HybridClassifier, HybridConfig
 from .unet import UNet25D, UNetConfig
 
-Task = Literal["segmentation", "classification"]
+Task = Literal["segmentation", "classification", "appearance"]
 
 
 class Architecture(NamedTuple):
-    """A kind of network: what it is for, its settings, its class."""
+    """A kind of network: what it is for, its settings, its class, and the size of its input that its card repeats."""
 
     task: Task
     config_type: type
     network_type: type[nn.Module]
+    input_size: Callable[[Any], int]
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "unet25d": Architecture("segmentation", UNetConfig, UNet25D),
-    "hybrid": Architecture("classification", HybridConfig, HybridClassifier),
+    "unet25d": Architecture("segmentation", UNetConfig, UNet25D, lambda config: config.in_channels),
+    "hybrid": Architecture("classification", HybridConfig, HybridClassifier, lambda config: config.patch_size),
+    "forest": Architecture("appearance", ForestConfig, DecisionForest, lambda config: config.patch_size),
 }
 """By the name in model cards. A new network is one line here; its class takes its config and keeps it as `.config`."""
 

@@ -115,6 +115,7 @@ def _finding(finding: Finding, grid: Volume, series: SeriesData) -> ReportFindin
         label=finding.id,
         score=finding.score,
         malignancy=finding.malignancy,
+        malignancy_by_diameter=finding.malignancy_by_diameter,
         center_lps=center,
         slice_number=number,
         sop_instance_uid=slice_uid(series.sop_instance_uids, number),

@@ -14,6 +14,7 @@ from ..evaluation.matching import match as match_candidates
 from ..findings import Candidate, DetectionResult, ReferenceNodule, VoxelMask
 from ..volume import Volume
 from .colors import STATUS_COLORS, Color, candidate_color
+from .text import malignancy_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ def _describe(candidate: Candidate, status: str | None) -> str:
     m = candidate.measurements
     parts = [f"score {candidate.score:.2f}", f"{m.diameter_mm:.1f} mm", f"{m.density}, mean {m.mean_hu:.0f} HU"]
     if candidate.malignancy is not None:
-        parts.append(f"malignancy {candidate.malignancy:.2f}")
+        parts.append(f"malignancy {malignancy_text(candidate.malignancy, candidate.malignancy_by_diameter)}")
     if status is not None:
         parts.append(status)
     return "; ".join(parts)

@@ -13,7 +13,7 @@ from .model import NOTICE, Report, ReportFinding
 from .quantities import QUANTITIES
 
 SCHEMA_FILE = "report.schema.json"
-SCHEMA_ID = "urn:lungnodulecad:report:2"
+SCHEMA_ID = "urn:lungnodulecad:report:3"
 
 
 def report_as_json(report: Report) -> dict[str, Any]:

@@ -21,8 +21,9 @@ GLYPH_SCALE = 2.0
 
 
 def write_markups(items: Sequence[ReportItem], path: str | Path) -> None:
-    """One point list with every candidate (score, diameter, mean density and malignancy as measurements; those below
-    the threshold hidden), and a second with the missed reference nodules where there are any. LPS mm.
+    """One point list with every candidate (score, diameter, mean density and malignancy, also by the diameter alone,
+    as measurements; those below the threshold hidden), and a second with the missed reference nodules where there are
+    any. LPS mm.
 
     Slicer draws a point list in two colours, of selected and of other points: here those are found and false.
 
@@ -46,8 +47,13 @@ def point_measurements(items: Sequence[ReportItem]) -> dict[str, tuple[str, list
         "diameter": ("mm", [c.measurements.diameter_mm for c in found]),
         "mean density": ("HU", [c.measurements.mean_hu for c in found]),
     }
-    if all(c.malignancy is not None for c in found):
-        values["malignancy"] = ("", [float(c.malignancy or 0.0) for c in found])
+    estimates = {
+        "malignancy": [c.malignancy for c in found],
+        "malignancy by diameter": [c.malignancy_by_diameter for c in found],
+    }
+    for name, numbers in estimates.items():
+        if None not in numbers:
+            values[name] = ("", [float(n or 0.0) for n in numbers])
     return {name: (unit, [float(x) for x in numbers]) for name, (unit, numbers) in values.items()}
 
 

@@ -122,7 +122,8 @@ class ReportFinding:
     """A nodule, or what was taken for one.
 
     :param label: 'N' and a number, 'A' and a number for one that a reader added; the same in every file.
-    :param score: the detector's, 0 to 1; None when a reader added it. :param malignancy: likewise.
+    :param score: the detector's, 0 to 1; None when a reader added it. :param malignancy: likewise, and what the
+        diameter alone says in `malignancy_by_diameter`.
     :param center_lps: LPS mm. :param slice_number: from 1 at the volume's first slice.
     :param sop_instance_uid: of that slice; empty where the source is no DICOM.
     :param measured: what the program measured on the present outline.
@@ -146,6 +147,7 @@ class ReportFinding:
     density: str
     status: Status
     tracking_uid: str
+    malignancy_by_diameter: float | None = None
     callipers_mm: tuple[float, float] | None = None
     solid_callipers_mm: tuple[float, float] | None = None
     callipers_lps: tuple[Segment, Segment] | None = None

@@ -15,6 +15,7 @@ from .items import ReportItem, known_diameter_mm, slice_number
 from .panels import BACKGROUND, BEYOND_SCAN, TEXT, colored, font, rgb, whole_slice, zoomed
 from .planes import AXIAL, CORONAL, PLANES, cut, extent_lps, snap_to_voxel
 from .tables import RESEARCH_USE
+from .text import malignancy_text
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 24
 PANEL_PX = 208
 GAP_PX = 8
-TEXT_PX = 214
+TEXT_PX = 250
 HEADER_PX = 58
 FOOTER_PX = 30
 MIN_FIELD_MM = 60.0
@@ -126,7 +127,8 @@ def _facts(item: ReportItem, volume: Volume) -> list[str]:
         ]
         lines += [f"{m.volume_mm3:.0f} mm3", f"{m.density}, mean {m.mean_hu:.0f} HU"]
         if item.candidate.malignancy is not None:
-            lines.append(f"malignancy {item.candidate.malignancy:.2f}")
+            said = malignancy_text(item.candidate.malignancy, item.candidate.malignancy_by_diameter)
+            lines.append(f"malignancy {said}")
     else:
         lines.append("missed reference nodule")
         if _diameter(item) > 0:

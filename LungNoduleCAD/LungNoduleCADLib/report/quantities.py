@@ -131,6 +131,10 @@ QUANTITIES = (
         "malignancy", "Malignancy estimate", NO_UNIT, 2, ConceptCode("111047", "DCM", "Probability of cancer"),
         lambda f: f.malignancy,
     ),
+    Quantity(
+        "malignancy_by_diameter", "Malignancy by diameter alone", NO_UNIT, 2,
+        _private("BY_DIAMETER", "Probability of malignancy from diameter alone"), lambda f: f.malignancy_by_diameter,
+    ),
 )  # fmt: skip
 """In the order in which they are shown."""
 

@@ -21,6 +21,17 @@ SEGMENTATION_FILE = "segmentation.seg.nrrd"
 
 
 @dataclass(frozen=True, eq=False)
+class Findings:
+    """What `findings.json` says: the result without outlines.
+
+    :param detected_at: when the detector ran; None where the file does not say.
+    """
+
+    result: DetectionResult
+    detected_at: datetime | None
+
+
+@dataclass(frozen=True, eq=False)
 class Record:
     """What a run of the detector left.
 
@@ -38,9 +49,24 @@ def read_record(folder: Path) -> Record:
 
     :raises InputError: when it is no result folder, or is damaged.
     """
+    content = _content(folder)
+    grid, masks = read_segmentation(folder / SEGMENTATION_FILE)
+    found = _findings(folder, content, masks)
+    return Record(found.result, grid, found.detected_at)
+
+
+def read_findings(folder: Path) -> Findings:
+    """Read `findings.json` alone, which is soon done.
+
+    :raises InputError: when it is no result folder, or is damaged.
+    """
+    return _findings(folder, _content(folder), {})
+
+
+def _content(folder: Path) -> Any:
     path = folder / FINDINGS_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} holds no result ({FINDINGS_FILE} is missing); give a folder that `lungnodulecad detect` wrote."
@@ -49,13 +75,17 @@ def read_record(folder: Path) -> Record:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from error
     except ValueError as error:
         raise InputError(f"{path} is damaged; run the detection again.") from error
-    grid, masks = read_segmentation(folder / SEGMENTATION_FILE)
+
+
+def _findings(folder: Path, content: Any, masks: Mapping[str, VoxelMask]) -> Findings:
     try:
         result = result_from_json(content, masks)
         moment = content.get("detected_at")
-        return Record(result, grid, datetime.fromisoformat(moment) if moment else None)
+        return Findings(result, datetime.fromisoformat(moment) if moment else None)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged or of another version; run the detection again.") from error
+        raise InputError(
+            f"{folder / FINDINGS_FILE} is damaged or of another version; run the detection again."
+        ) from error
 
 
 def result_from_json(content: Mapping[str, Any], masks: Mapping[str, VoxelMask]) -> DetectionResult:
@@ -96,6 +126,7 @@ def candidate_from_json(entry: Mapping[str, Any], mask: VoxelMask) -> Candidate:
         malignancy=entry["malignancy"],
         mask=mask,
         measurements=measurements_from_json(entry),
+        malignancy_by_diameter=entry.get("malignancy_by_diameter"),
     )
 
 

@@ -24,7 +24,7 @@ RESEARCH_USE = "For research use only; not a medical device. Every finding needs
 
 CSV_COLUMNS = (
     "seriesuid", "coordX", "coordY", "coordZ", "probability", "diameter_mm", "malignancy",
-    "id", "long_axis_mm", "short_axis_mm", "volume_mm3", "mean_hu", "density",
+    "malignancy_by_diameter", "id", "long_axis_mm", "short_axis_mm", "volume_mm3", "mean_hu", "density",
 )  # fmt: skip
 """The first seven are fixed (LUNA16's submission columns first); LPS mm."""
 
@@ -80,7 +80,10 @@ def _csv_row(series_uid: str, candidate: Candidate) -> list[str]:
         *(f"{v:.3f}" for v in candidate.center_lps),
         f"{candidate.score:.6f}",
         f"{m.diameter_mm:.3f}",
-        "" if candidate.malignancy is None else f"{candidate.malignancy:.6f}",
+        *(
+            "" if value is None else f"{value:.6f}"
+            for value in (candidate.malignancy, candidate.malignancy_by_diameter)
+        ),
         str(candidate.id),
         f"{m.long_axis_mm:.3f}",
         f"{m.short_axis_mm:.3f}",
@@ -98,6 +101,7 @@ def _candidate_entry(c: Candidate, threshold: float, volume: Volume, match: Matc
         "score": c.score,
         "above_threshold": c.score >= threshold,
         "malignancy": c.malignancy,
+        "malignancy_by_diameter": c.malignancy_by_diameter,
         "center_lps": [float(v) for v in c.center_lps],
         "index_kji": [round(k, 2), round(j, 2), round(i, 2)],
         "slice_number": number,

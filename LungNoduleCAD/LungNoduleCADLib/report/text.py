@@ -54,6 +54,12 @@ def date_text(value: str) -> str:
         return text
 
 
+def malignancy_text(estimate: float, by_diameter: float | None) -> str:
+    """The malignancy estimate beside what the diameter alone says, as in '0.65 (by diameter 0.41)': never alone."""
+    baseline = "not known" if by_diameter is None else f"{by_diameter:.2f}"
+    return f"{estimate:.2f} (by diameter {baseline})"
+
+
 def time_text(moment: datetime | None) -> str:
     """A time to the second with its zone, ISO 8601; empty for None."""
     return "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")

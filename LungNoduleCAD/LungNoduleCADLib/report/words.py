@@ -9,7 +9,7 @@ from ..rules.fleischner_table import GUIDELINE as FLEISCHNER
 from ..rules.lung_rads_table import GUIDELINE as LUNG_RADS
 from .model import NOTICE, AuditEvent, Report, ReportFinding
 from .quantities import BY_KEY
-from .text import time_text
+from .text import malignancy_text, time_text
 
 Pairs = list[tuple[str, str]]
 
@@ -150,7 +150,7 @@ def patient_pairs(report: Report) -> Pairs:
 
 def card_pairs(finding: ReportFinding, report: Report) -> Pairs:
     """What stands beside a finding's pictures."""
-    measured = [(BY_KEY[key].name, BY_KEY[key].text(finding)) for key in CARD_QUANTITIES if _is_shown(key, finding)]
+    measured = [(BY_KEY[key].name, _quantity_text(key, finding)) for key in CARD_QUANTITIES if _is_shown(key, finding)]
     attached = [
         name
         for name, known in (("pleura", finding.measured.juxtapleural), ("vessel", finding.measured.juxtavascular))
@@ -219,6 +219,13 @@ def provenance_line(report: Report) -> str:
         f"series {report.series.uid}" if report.series.uid else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _quantity_text(key: str, finding: ReportFinding) -> str:
+    """A number as it is printed; the malignancy estimate never without the diameter's."""
+    if key == "malignancy" and finding.malignancy is not None:
+        return malignancy_text(finding.malignancy, finding.malignancy_by_diameter)
+    return BY_KEY[key].text(finding)
 
 
 def _range_text(finding: ReportFinding) -> str:

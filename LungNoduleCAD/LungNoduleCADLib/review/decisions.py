@@ -129,13 +129,12 @@ class SetDensity(ChangeOfOne):
 
 
 @dataclass(frozen=True, eq=False)
-class SetCategory(ChangeOfOne):
+class ChangeOfCategory(Change):
     """A reader's category in place of a guideline's suggestion; an empty one goes back to it.
 
     :param management: what to do next. :param justification: why not what the guideline suggests.
     """
 
-    action = "set category"
     guideline: str
     category: str
     management: str = ""
@@ -143,56 +142,47 @@ class SetCategory(ChangeOfOne):
 
     @property
     def detail(self) -> str:
-        return _category_detail(self)
+        if not self.category:
+            return f"{self.guideline}: as suggested"
+        return f"{self.guideline}: {self.category}. {self.management} Because: {self.justification}"
 
-    def apply(self, draft: Draft, reader: str, time: datetime) -> None:
-        former = draft.changeable(self.finding).categories
-        draft.change(self.finding, categories=_decided(former, self, reader, time))
+    def decided(self, former: Mapping[str, Override], reader: str, time: datetime) -> Mapping[str, Override]:
+        """Readers' categories, by guideline, after it.
+
+        :raises InputError: when it does not say what to do, or why.
+        """
+        categories = dict(former)
+        if not self.category:
+            categories.pop(self.guideline, None)
+        else:
+            for name in ("guideline", "management", "justification"):
+                if not getattr(self, name).strip():
+                    raise InputError(f"A category of your own needs a {name}; say it, or keep the suggestion.")
+            categories[self.guideline] = Override(self.category, self.management, reader, self.justification, time)
+        return MappingProxyType(categories)
 
 
 @dataclass(frozen=True, eq=False)
-class SetExamCategory(Change):
-    """A reader's category of the whole examination in place of a guideline's suggestion; an empty one goes back to it.
+class SetCategory(ChangeOfCategory, ChangeOfOne):
+    """The category of one finding."""
 
-    :param management: what to do next. :param justification: why not what the guideline suggests.
-    """
+    action = "set category"
+
+    def apply(self, draft: Draft, reader: str, time: datetime) -> None:
+        former = draft.changeable(self.finding).categories
+        draft.change(self.finding, categories=self.decided(former, reader, time))
+
+
+class SetExamCategory(ChangeOfCategory):
+    """The category of the whole examination."""
 
     action = "set exam category"
-    guideline: str
-    category: str
-    management: str = ""
-    justification: str = ""
-
-    @property
-    def detail(self) -> str:
-        return _category_detail(self)
 
     def apply(self, draft: Draft, reader: str, time: datetime) -> None:
         if draft.state().hides_detector:
             raise InputError("The examination is judged by all marks; declare the first read first.")
-        draft.exam_categories = _decided(draft.exam_categories, self, reader, time)
+        draft.exam_categories = self.decided(draft.exam_categories, reader, time)
         draft.touched = True
-
-
-def _category_detail(change: SetCategory | SetExamCategory) -> str:
-    if not change.category:
-        return f"{change.guideline}: as suggested"
-    return f"{change.guideline}: {change.category}. {change.management} Because: {change.justification}"
-
-
-def _decided(
-    former: Mapping[str, Override], change: SetCategory | SetExamCategory, reader: str, time: datetime
-) -> Mapping[str, Override]:
-    """Readers' categories, by guideline, after a change."""
-    categories = dict(former)
-    if not change.category:
-        categories.pop(change.guideline, None)
-    else:
-        for name in ("guideline", "management", "justification"):
-            if not getattr(change, name).strip():
-                raise InputError(f"A category of your own needs a {name}; say it, or keep the suggestion.")
-        categories[change.guideline] = Override(change.category, change.management, reader, change.justification, time)
-    return MappingProxyType(categories)
 
 
 def length_mm(line: Segment) -> float:

@@ -54,7 +54,9 @@ class Original:
         for c in self.candidates:
             box = ([int(n) for n in c.mask.start_kji], c.mask.voxels.shape)
             measured = [getattr(c.measurements, f.name) for f in fields(c.measurements)]
-            digest.update(json.dumps((c.id, c.center_lps, c.score, c.malignancy, box, measured)).encode())
+            # What results of before the baseline do not have is left out: reviews of them stay theirs.
+            baseline = () if c.malignancy_by_diameter is None else (c.malignancy_by_diameter,)
+            digest.update(json.dumps((c.id, c.center_lps, c.score, c.malignancy, box, measured, *baseline)).encode())
             digest.update(np.packbits(c.mask.voxels).tobytes())
         return digest.hexdigest()
 

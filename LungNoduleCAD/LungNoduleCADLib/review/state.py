@@ -43,7 +43,7 @@ class Finding:
     :param id: 'N' and the candidate's id, or 'A' and a number for one that a reader added; also the name of its point
         and segment.
     :param contour: the present outline; `contour.measurements` are the automatic values on it.
-    :param score, malignancy: the detector's; None for one that a reader added.
+    :param score, malignancy, malignancy_by_diameter: the detector's; None for one that a reader added.
     :param edited: whether the outline is a reader's.
     :param reader, decided_at: who gave it its status, and when.
     :param callipers_mm: a reader's long and short axis, which count instead of the automatic ones; of the solid part in
@@ -59,6 +59,7 @@ class Finding:
     contour: Contour
     score: float | None = None
     malignancy: float | None = None
+    malignancy_by_diameter: float | None = None
     status: Status = "pending"
     edited: bool = False
     reader: str = ""
@@ -140,7 +141,8 @@ def detector_id(candidate_id: int) -> str:
 def detector_finding(candidate: Candidate) -> Finding:
     """A candidate that nobody has judged."""
     contour = Contour(candidate.mask, candidate.measurements, candidate.center_lps)
-    return Finding(detector_id(candidate.id), "detector", contour, candidate.score, candidate.malignancy)
+    estimates = (candidate.malignancy, candidate.malignancy_by_diameter)
+    return Finding(detector_id(candidate.id), "detector", contour, candidate.score, *estimates)
 
 
 def shown_findings(state: ReviewState, threshold: float, show_rejected: bool = False) -> dict[str, bool]:

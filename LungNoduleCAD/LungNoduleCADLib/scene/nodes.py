@@ -85,7 +85,7 @@ def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
 
 def add_markups_node(scene: Any, items: Sequence[ReportItem], name: str) -> Any:
     """A `vtkMRMLMarkupsFiducialNode` with a point for each item: label and description, and the score, diameter, mean
-    density and malignancy as static measurements with one value a point.
+    density and malignancy, also by the diameter alone, as static measurements with one value a point.
 
     MRML draws a point list in two colours, of selected and of other points: here those are found and false.
     """

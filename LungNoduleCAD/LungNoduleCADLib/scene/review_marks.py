@@ -10,6 +10,7 @@ from ..evaluation.matching import CandidateStatus
 from ..findings import VoxelMask
 from ..report.colors import ACCEPTED_COLOR, REJECTED_COLOR, STATUS_COLORS, Color, score_color
 from ..report.items import ReportItem
+from ..report.text import malignancy_text
 from ..review import Finding
 from ..volume import Volume
 from .geometry import to_ras
@@ -165,7 +166,7 @@ def _describe(finding: Finding, match: CandidateStatus | None) -> str:
         f"{finding.density_type}, mean {measured.mean_hu:.0f} HU",
     ]
     if finding.malignancy is not None:
-        parts.append(f"malignancy {finding.malignancy:.2f}")
+        parts.append(f"malignancy {malignancy_text(finding.malignancy, finding.malignancy_by_diameter)}")
     if finding.status != "pending":
         parts.append(f"{finding.status} ({finding.reason})" if finding.reason else finding.status)
     if match is not None:

@@ -38,6 +38,7 @@ class Column:
         asks.
     :param value: what a row is sorted by: a number or text; None where it is not known.
     :param text: what a known value looks like. :param colors: of values that have one of their own.
+    :param beside: what is never shown without, from the row; put behind the value's text.
     :param is_default: shown unless the user chose otherwise.
     """
 
@@ -48,11 +49,14 @@ class Column:
     text: Callable[[Any], str]
     is_default: bool = False
     colors: Mapping[Any, str] = field(default_factory=dict)
+    beside: Callable[[CandidateRow], str] | None = None
 
     def cell(self, row: CandidateRow) -> tuple[str, Sortable]:
         """Text and sort key."""
         value = self.value(row)
-        return (MISSING, SORTED_LAST) if value is None else (self.text(value), value)
+        if value is None:
+            return MISSING, SORTED_LAST
+        return self.text(value) + (f" {self.beside(row)}" if self.beside is not None else ""), value
 
 
 def candidate_columns() -> list[Column]:
@@ -133,8 +137,11 @@ def candidate_columns() -> list[Column]:
         ),
         Column(
             "malignancy", _("Malignancy"),
-            _("Estimated probability that readers would call it malignant; not pathology. It goes mostly by size."),
-            of("malignancy"), number("{value:.2f}"),
+            _(
+                "Estimated probability that readers would call it malignant; not pathology. In brackets what its "
+                "diameter alone says: it goes mostly by size."
+            ),
+            of("malignancy"), number("{value:.2f}"), beside=_by_diameter,
         ),
         Column(
             "category", _("Lung-RADS"),
@@ -189,6 +196,14 @@ def _category(row: CandidateRow) -> str | None:
     if advice is None:
         return None
     return advice.final if advice.overridden_by is None else f"{advice.final} {advice.suggested}"
+
+
+def _by_diameter(row: CandidateRow) -> str:
+    """The malignancy estimate's baseline."""
+    value = row.values.get("malignancy_by_diameter")
+    if value is None:
+        return _("(by diameter not known)")
+    return _("(by diameter {probability:.2f})").format(probability=value)
 
 
 def _location(row: CandidateRow) -> str | None:

@@ -104,7 +104,8 @@ class ExportLogic(ReviewLogic):
     def startExport(self, nodes: DetectionNodes, request: ExportRequest, prior: DetectionNodes | None = None) -> None:
         """Start to make a report in a child process and return. Outlines that were edited and not taken yet are taken.
 
-        :param prior: the detection of an earlier scan, with which the report compares; see `priors`.
+        :param prior: the detection of an earlier scan, with which the report compares; see `priors`. One that is not in
+            the scene is named in the request.
         :raises LungNoduleCADError: when the request is impossible, a package is missing and was not installed, or an
             export is on already.
         """
@@ -113,6 +114,8 @@ class ExportLogic(ReviewLogic):
         valid, reason = request.is_valid()
         if not valid:
             raise InputError(reason)
+        if prior is not None and request.prior.folder:
+            raise InputError(_("There are two priors; choose the one of the scene or the one of a folder."))
         obstacles = self.exportObstacles(nodes, request.deidentify)
         if impossible := [name for name in request.formats if name in obstacles]:
             raise InputError(obstacles[impossible[0]])

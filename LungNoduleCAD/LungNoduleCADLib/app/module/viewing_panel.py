@@ -156,15 +156,16 @@ class ViewingPanel(VTKObservationMixin):
 
     def _facts(self) -> str:
         assert self._row is not None
-        cells = [(self._columns[key], self._columns[key].value(self._row)) for key in FACTS]
-        facts = [_fact(column, value) for column, value in cells if value is not None]
+        columns = [self._columns[key] for key in FACTS]
+        facts = {column.key: _fact(column, self._row) for column in columns if column.value(self._row) is not None}
         automatic = self._row.values.get("automatic_diameter_mm")
         if automatic is not None:
             diameter = self._columns["automatic_diameter_mm"].text(automatic)
-            facts.insert(FACTS.index("volume_mm3"), _("by callipers, automatic {diameter}").format(diameter=diameter))
+            beside = _("by callipers, automatic {diameter}").format(diameter=diameter)
+            facts["mean_diameter_mm"] = f"{facts['mean_diameter_mm']} · {beside}"
         match = self._row.values.get("match")
         against = [match_choices()[match]] if match is not None else []
-        return " · ".join([f"<b>{self._row.label}</b>", *facts, *against])
+        return " · ".join([f"<b>{self._row.label}</b>", *facts.values(), *against])
 
     def _updatePictures(self) -> None:
         """They are made anew only when something in them has changed: that takes longer than all else."""
@@ -213,9 +214,10 @@ def _nothing_selected() -> str:
     return _("Select a candidate, or press {key}, to see it closely.").format(key=KEYS["next"])
 
 
-def _fact(column: Column, value: Any) -> str:
+def _fact(column: Column, row: CandidateRow) -> str:
+    text, value = column.cell(row)
     if column.key == "density":
-        return density_names()[value]
+        return density_names()[str(value)]
     if column.key == "mean_diameter_mm":
-        return _("{diameter} mm").format(diameter=column.text(value))
-    return f"{column.title} {column.text(value)}" if column.key in TITLED else column.text(value)
+        return _("{diameter} mm").format(diameter=text)
+    return f"{column.title} {text}" if column.key in TITLED else text
