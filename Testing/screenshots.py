@@ -39,8 +39,6 @@ MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLMarkupsDisplayab
 GAP_PX, MARGIN_PX = 4, 6
 PASSES = 30
 """Turns of the event loop after which wrapped texts have found their height."""
-LOW = 0.2
-"""Threshold at which something false is seen too."""
 COLORS = 128
 """Pictures of grey scans need no more, and take half the bytes; panels keep theirs, which are signs."""
 
@@ -252,9 +250,10 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     panel.candidates.onReviewChanged()
     ui.referenceCollapsibleButton.setProperty("collapsed", False)
     take.panel("reference", "referenceCollapsibleButton", "candidatesCollapsibleButton")
-    threshold = logic.getParameterNode().threshold
-    logic.getParameterNode().threshold = LOW
-    rows, shown = panel.candidates.table.rows, panel.candidates._listing.shown
+    threshold, rows = logic.getParameterNode().threshold, panel.candidates.table.rows
+    below = max(row.score for row in rows.values() if row.score is not None and row.score < threshold)
+    logic.getParameterNode().threshold = int(100 * below) / 100  # something false is seen too, as in this phantom
+    shown = panel.candidates._listing.shown
     matches = {row.values.get("match"): name for name, row in reversed(rows.items()) if shown[name]}
     take.places("reference-views", [matches[status] for status in ("TP", "FP", "FN")])
     logic.getParameterNode().threshold = threshold

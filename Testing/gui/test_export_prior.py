@@ -232,11 +232,10 @@ def test_nothing_of_the_section_is_cut(ready: Module, browsed: list[str], tmp_pa
         ready.process_events()
     label = ui.examSuggestionLabel
     needed = label.heightForWidth(label.property("width"))
-    assert needed > 3 * label.property("minimumSizeHint").height() / 2
-    assert label.property("height") >= needed
+    assert label.property("height") >= needed > label.property("minimumSizeHint").height()
     for name in ("priorComboBox", "priorFolderButton", "priorDayEdit", "currentDayEdit", "samePatientCheckBox",
                  "priorScanPathLineEdit", "notEvaluableEdit", "infectionEdit", "significantEdit",
-                 "examCategoryComboBox", "notesEdit", "reportPathLineEdit"):  # fmt: skip
+                 "examCategoryComboBox", "reportPathLineEdit"):  # fmt: skip
         widget = getattr(ui, name)
         assert widget.property("height") >= widget.property("minimumSizeHint").height(), name
 

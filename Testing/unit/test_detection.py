@@ -11,10 +11,10 @@ from scipy import ndimage
 from test_cards import TINY_HYBRID, card_fields
 
 from LungNoduleCADLib.detection.control import STAGES, RunControl
-from LungNoduleCADLib.detection.network_parts import NetworkScorer
 from LungNoduleCADLib.detection.devices import choose_device, with_memory_fallback
 from LungNoduleCADLib.detection.group import GroupingSettings, Proposal, group
 from LungNoduleCADLib.detection.masks import mask_on_volume
+from LungNoduleCADLib.detection.network_parts import NetworkScorer
 from LungNoduleCADLib.detection.propose import heat_map, slice_stacks
 from LungNoduleCADLib.detection.score import classify
 from LungNoduleCADLib.errors import Cancelled, DeviceError

@@ -49,8 +49,8 @@ class ExplainerSettings:
 class Explanation:
     """Why the classifier takes a place for a nodule, or not.
 
-    :param logit: of "is a nodule", before calibration; the score rests on this, on the first network's peak and on what
-        that sees from the side.
+    :param logit: of "is a nodule", before calibration; the score rests on this, on what the first network sees in the
+        three planes, and on the forest's opinion of the place's appearance.
     :param occlusion: fall of the logit where a place is covered, on the scan's voxels around the place.
     :param gradients: share of the logit, per mm3, on the same voxels.
     :param layers: what each convolution makes of the patch.

@@ -141,7 +141,7 @@ def candidate_columns() -> list[Column]:
                 "Estimated probability that readers would call it malignant; not pathology. In brackets what its "
                 "diameter alone says: it goes mostly by size."
             ),
-            of("malignancy"), number("{value:.2f}"), beside=_by_diameter,
+            of("malignancy"), number("{value:.2f}"), beside=_by_diameter(),
         ),
         Column(
             "category", _("Lung-RADS"),
@@ -198,12 +198,15 @@ def _category(row: CandidateRow) -> str | None:
     return advice.final if advice.overridden_by is None else f"{advice.final} {advice.suggested}"
 
 
-def _by_diameter(row: CandidateRow) -> str:
-    """The malignancy estimate's baseline."""
-    value = row.values.get("malignancy_by_diameter")
-    if value is None:
-        return _("(by diameter not known)")
-    return _("(by diameter {probability:.2f})").format(probability=value)
+def _by_diameter() -> Callable[[CandidateRow], str]:
+    """Tells the malignancy estimate's baseline."""
+    known, unknown = _("(by diameter {probability:.2f})"), _("(by diameter not known)")
+
+    def text(row: CandidateRow) -> str:
+        value = row.values.get("malignancy_by_diameter")
+        return unknown if value is None else known.format(probability=value)
+
+    return text
 
 
 def _location(row: CandidateRow) -> str | None:
