@@ -37,8 +37,8 @@ PANEL_PX, TABLE_HEIGHT, VIEW_PX = (480, 2600), 250, (330, 330)
 VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLMarkupsDisplayableManager")
 GAP_PX, MARGIN_PX = 4, 6
-PASSES = 30
-"""Turns of the event loop after which wrapped texts have found their height."""
+PASSES, PAUSE_S = 30, 0.03
+"""Turns of the event loop after which timers have fired and wrapped texts have found their height."""
 COLORS = 128
 """Pictures of grey scans need no more, and take half the bytes; panels keep theirs, which are signs."""
 
@@ -143,6 +143,7 @@ class Photographer:
         """Sections of the panel, one below the other, from their names in the `.ui` file."""
         for _ in range(PASSES):
             self._module.process_events()
+            time.sleep(PAUSE_S)
         pictures = [self._grab(getattr(self._module.widget.ui, section)) for section in sections]
         page = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), (239, 239, 239))
         top = 0
@@ -165,7 +166,11 @@ class Photographer:
 
     def _save(self, picture: Image.Image, name: str, colors: int | None = COLORS) -> None:
         path = self._folder / f"{name}.png"
-        kept = picture if colors is None else picture.quantize(colors, dither=Image.Dither.NONE)
+        kept = (
+            picture
+            if colors is None
+            else picture.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
         kept.save(path, optimize=True)
         print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1000} kB")
 
@@ -211,7 +216,10 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
 
     nodes = logic.detect(volume, DetectionRequest(device="cpu"))
     panel.refresh(volume)
-    panel.candidates.onNext()
+    shown = [row for row in panel.candidates.table.rows.values() if panel.candidates._listing.shown[row.label]]
+    largest = max(shown, key=lambda row: row.values["mean_diameter_mm"]).label
+    panel.candidates.onLabelPicked(largest)
+    logic.jumpTo(nodes, largest)
     take.panel("candidates", "candidatesCollapsibleButton")
     take.views("candidates-views")
     ui.zoomCheckBox.click()
@@ -223,12 +231,15 @@ def main(folder: Path, size: Literal["chest", "small"]) -> None:
     take.panel("review", "reviewCollapsibleButton")
     lines = callipers_around(logic.review(nodes).state.finding(label))
     logic.setCalliperLines(nodes, label, lines)
-    logic.setCategory(nodes, label, GUIDELINE, "4B", MANAGEMENT["4B"], "Spiculated margin")
+    logic.setCategory(nodes, label, GUIDELINE, "4X", MANAGEMENT["4X"], "Spiculated margin")
     panel.candidates.onReviewChanged(label)
     take.panel("finding", "findingWidget")
     x, y, z = np.mean(lines, axis=(0, 1))
     views[0].node.JumpSliceByCentering(-x, -y, z)  # the slice that they were drawn in
     take.views("callipers-views")
+    lines = slicer.mrmlScene.GetNodesByClass("vtkMRMLMarkupsLineNode")
+    for n in range(lines.GetNumberOfItems()):  # views without their widget keep drawing what has been removed
+        lines.GetItemAsObject(n).GetDisplayNode().SetVisibility(False)
     for _ in range(2):
         logic.undo(nodes)
     panel.candidates.onReviewChanged(label)
