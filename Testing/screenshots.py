@@ -166,12 +166,9 @@ class Photographer:
 
     def _save(self, picture: Image.Image, name: str, colors: int | None = COLORS) -> None:
         path = self._folder / f"{name}.png"
-        kept = (
-            picture
-            if colors is None
-            else picture.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        )
-        kept.save(path, optimize=True)
+        if colors is not None:  # rare colours too: those of the marks
+            picture = picture.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        picture.save(path, optimize=True)
         print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1000} kB")
 
 
