@@ -1,6 +1,6 @@
 """What each part of training is worth: networks trained with and without it, judged on patients they never saw.
 
-    python -m training.ablation --data DATA --cache cache --runs runs --output runs/ablation --folds 0 2 3 --steps 700
+    python -m training.ablation --data DATA --cache cache --runs runs --output runs/ablation --folds 0 3 --steps 700
 
 Each arm changes one thing of the network that ships, and is trained with the same steps and seed for each fold; its
 partner, the classifier behind a U-Net or the U-Net before a classifier, is the one of `--runs` that left the same fold

@@ -28,7 +28,8 @@ from .ablation_table import (
     outcomes_of,
     rows_of,
 )
-from .out_of_fold import Known, data_sets, read_out_of_fold
+from .out_of_fold import KINDS, Known, data_sets, read_out_of_fold
+from .splits import BACKGROUND_SCANS
 
 ABOUT_FIGURES = (
     "Figures: CPM, the mean sensitivity at 1/8 to 8 false marks a lung or scan, and its difference from the first "
@@ -114,10 +115,10 @@ class Report:
         compared = []
         for folder, view in PRESENT_ROWS:
             paths = [self.output / folder / f"cross-validation-{fold}.json" for fold in self.present]
-            what = view.what if folder == PRESENT else f"{view.what}, {LAST_WEIGHTS}"
+            what = view.what if folder == PRESENT else f"{view.what}; {LAST_WEIGHTS}"
             compared.append((f"{folder} {view.name}", what, outcomes_of(paths, known, view)))
         paths = [self.output / PRESENT / f"cross-validation-{fold}.json" for fold in self.present]
-        about = _described(paths, known)
+        about = _described(paths, self.present, known)
         return Table("The networks that ship, trained in full", about, rows_of(compared, SAMPLES))
 
     def _title(self, view: View) -> str:
@@ -129,7 +130,7 @@ class Report:
         full = config_of(ARMS[0], self.network, None, None).optimisation.steps
         return (
             f"Runs of {steps} steps (the network that ships: {full}), one an arm and fold; the other network is the "
-            f"fold's that ships. {_described(paths, known)}"
+            f"fold's that ships. {_described(paths, self.folds, known)}"
         )
 
     def _paths(self, arm: Arm) -> list[Path]:
@@ -166,9 +167,18 @@ def _markdown(tables: Sequence[Table]) -> str:
     return "\n".join([*parts, ABOUT_FIGURES])
 
 
-def _described(paths: Sequence[Path], known: Mapping[str, Known]) -> str:
+def _described(paths: Sequence[Path], folds: Sequence[int], known: Mapping[str, Known]) -> str:
     """The data."""
-    sets = [f"{one.name}: {one.description}" for one in data_sets(read_out_of_fold(paths), dict(known))]
+    what = {kind.name: kind.what for kind in KINDS.values()}
+    sets = [
+        f"{one.name}: {len(one.nodules)} {what[one.name]}, of {len(set(one.patient.tolist()))} patients."
+        for one in data_sets(read_out_of_fold(paths), dict(known))
+    ]
+    lungs = ", ".join(BACKGROUND_SCANS[fold] for fold in sorted(folds))
+    sets.append(
+        f"False marks of both are those in the left-out lungs ({lungs}), outside doubtful regions; networks and "
+        "calibration of each fold never saw its patients."
+    )
     contents: list[dict[str, Any]] = [json.loads(path.read_text(encoding="utf-8")).get("simulated") for path in paths]
     if all(contents):
         scans, nodules = (sum(len(content[part]) for content in contents) for part in ("scans", "nodules"))

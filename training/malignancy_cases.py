@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -99,12 +99,16 @@ class FoldMeasurer:
     """
 
     def __init__(self, runs: Path, weights: Path) -> None:
-        cards = [load_card(weights / f"{task}.json") for task in ("segmentation", "classification")]
+        segmentation, classification = (
+            load_card(weights / f"{task}.json") for task in ("segmentation", "classification")
+        )
+        # The forest of all folds knows these patients, and which of a nodule's marks is the best needs no forest.
+        classification = replace(classification, calibration=replace(classification.calibration, forest_slope=0.0))
         self._features: dict[int, NoduleFeatures] = {}
         self._detectors = [
             Detector.of_networks(
-                (averaged_unet(runs / f"unet-fold{fold}"), cards[0]),
-                (averaged_hybrid(runs / f"hybrid-fold{fold}"), cards[1]),
+                (averaged_unet(runs / f"unet-fold{fold}"), segmentation),
+                (averaged_hybrid(runs / f"hybrid-fold{fold}"), classification),
                 torch.device("cpu"),
                 malignancy=self._remember,
             )

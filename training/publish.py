@@ -33,8 +33,10 @@ ALLOWED_FALSE_POSITIVES = 0.25
 mostly right is read. A17's clinical point, a sensitivity of 0.95, lies lower with these weights; the operating table
 has it, and the slider's preset goes there."""
 OPERATING_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-THRESHOLDS = (0.01, 0.02, *(n / 20 for n in range(1, 14)), *(n / 40 for n in range(28, 40)))
-"""Closer together where most scores lie."""
+THRESHOLDS = (0.01, 0.02, *(n / 20 for n in range(1, 14)), *(n / 50 for n in range(35, 50)))
+"""Closer together where most scores lie; two digits, as they are shown and set."""
+DEFAULTS = tuple(n / 10 for n in range(1, 10))
+"""Five lungs cannot tell 0.88 from 0.9: a round number, on the strict side."""
 DATA = [
     {
         "name": "LIDC-IDRI: 83 nodules in 51 mm cubes; 743 nodules inserted into lungs, 685 of them also in what "
@@ -164,10 +166,10 @@ def operating_table(data: OutOfFold, scores: NDArray[np.float64]) -> list[dict[s
 
 
 def default_threshold(data: OutOfFold, scores: NDArray[np.float64], allowed: float = ALLOWED_FALSE_POSITIVES) -> float:
-    """Lowest row of the operating table at which left-out lungs give no more false positives a scan."""
+    """Lowest of `DEFAULTS` at which left-out lungs give no more false positives a scan."""
     false = scores[data.is_false()]
-    passing = [threshold for threshold in THRESHOLDS if (false >= threshold).sum() <= allowed * data.folds]
-    return min(passing, default=max(THRESHOLDS))
+    passing = [threshold for threshold in DEFAULTS if (false >= threshold).sum() <= allowed * data.folds]
+    return min(passing, default=max(DEFAULTS))
 
 
 def metrics(data: OutOfFold, scores: NDArray[np.float64], threshold: float) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from gui.driving import (
     texts,
 )
 from gui.module_inputs import FakeRun, write_card
-from LungNoduleCADLib.app.operating_table import read_operating_table
+from LungNoduleCADLib.app.module.texts import expectation_text
+from LungNoduleCADLib.app.operating_table import Expectation, read_operating_table
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.resources import resource_path
 from LungNoduleCADLib.volume import Volume
@@ -63,6 +64,12 @@ def test_expected_performance_follows_the_threshold(module: Module, chest: Volum
     set_threshold(module, 0.99)
     assert texts(module)["expectedLabel"] == "Not measured at this threshold."
     assert "twelve test scans" in module.widget.ui.expectedLabel.property("toolTip")
+
+
+def test_none_in_a_few_scans_is_not_called_zero() -> None:
+    none, few = (expectation_text(Expectation(0.9, rate), True) for rate in (0.0, 0.2))
+    assert none == "90 % of nodules, no false positive in the scans it was measured on"
+    assert few == "90 % of nodules, 0.2 false positives a scan"
 
 
 def test_results_keep_the_table_of_the_weights_that_made_them(module: Module, chest: Volume, tmp_path: Path) -> None:

@@ -251,10 +251,10 @@ def test_the_cards_metrics_read_the_curve_at_each_number_of_false_positives(tmp_
 def test_default_threshold_is_the_lowest_that_calls_little_healthy_lung_a_nodule(tmp_path: Path) -> None:
     data = marks(tmp_path)
     scores = np.where(data.is_hit(), 0.73, 0.2)
-    assert default_threshold(data, scores) == 0.25
+    assert default_threshold(data, scores) == 0.3
     scores[np.flatnonzero(data.is_false())[:4]] = 0.82  # four in two scans
-    assert default_threshold(data, scores, allowed=2) == 0.25
-    assert default_threshold(data, scores) == 0.85
+    assert default_threshold(data, scores, allowed=2) == 0.3
+    assert default_threshold(data, scores) == 0.9
 
 
 def test_doubtful_regions_are_in_known_scans() -> None:

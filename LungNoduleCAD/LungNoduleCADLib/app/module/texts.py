@@ -81,6 +81,8 @@ def expectation_text(expectation: Expectation | None, has_table: bool) -> str:
     bands = "; ".join(f"{group}: {100 * value:.0f} %" for group, value in expectation.bands.items())
     found = _("{sensitivity} % of nodules").format(sensitivity=round(100 * expectation.sensitivity))
     false = _("{fp} false positives a scan").format(fp=f"{expectation.fp_per_scan:.1f}")
+    if not expectation.fp_per_scan:  # "0.0" would promise more than a handful of scans can
+        false = _("no false positive in the scans it was measured on")
     return f"{found} ({bands}), {false}" if bands else f"{found}, {false}"
 
 
