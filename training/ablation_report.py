@@ -119,7 +119,8 @@ class Report:
             compared.append((f"{folder} {view.name}", what, outcomes_of(paths, known, view)))
         paths = [self.output / PRESENT / f"cross-validation-{fold}.json" for fold in self.present]
         about = _described(paths, self.present, known)
-        return Table("The networks that ship, trained in full", about, rows_of(compared, SAMPLES))
+        title = "The networks that ship, trained in full, without the forest of appearances"
+        return Table(title, about, rows_of(compared, SAMPLES))
 
     def _title(self, view: View) -> str:
         return f"One thing of the {NAMES[self.network]}'s training changed; {view.what}"

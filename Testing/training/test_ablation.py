@@ -429,7 +429,7 @@ def test_marks_of_simulated_scans_stand_beside_what_is_there(simulated: Path, tm
     def detector(image: Any, inside: Any) -> Any:
         entry = next(one for one in entries if one.shape == image.shape)
         proposals = [SimpleNamespace(center_kji=tuple(n.center_kji), peak=0.9) for n in entry.nodules]
-        return proposals, np.full(len(proposals), 0.7), np.ones((len(proposals), 2))
+        return [(proposal, 0.7, np.ones(2)) for proposal in proposals]
 
     found: Any = marked(entries[:1], detector)  # type: ignore[arg-type]
     assert found["scans"] == [entries[0].name] and len(found["nodules"]) == len(entries[0].nodules)

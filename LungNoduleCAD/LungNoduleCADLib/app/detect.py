@@ -7,7 +7,7 @@ import importlib.util
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -96,14 +96,15 @@ def detect(task: DetectionTask, progress: Callable[[str, float], None]) -> Detec
     from ..io import output_folder
 
     # The output folder comes first: nobody should wait for a run whose result cannot be written.
-    with output_folder(task.output) as folder, ThreadPoolExecutor(2, "loading") as pool:
+    with output_folder(task.output) as folder, ThreadPoolExecutor(1, "loading") as pool:
         progress("reading", 0.0)
         volume, warnings = _read(task)
         reading_s = time.perf_counter() - started
         progress("reading", 1.0)
         # Not earlier: imports and the reading of an image both hold Python's lock, the search for lungs hardly does.
         detector = pool.submit(_load_detector, task)
-        result, references = _run(task, volume, warnings, detector, pool, progress)
+        pool.submit(_import_writing_libraries)
+        result, references = _run(task, volume, warnings, detector, progress)
         writing_started = time.perf_counter()
         progress("writing", 0.0)
         timings_s = {
@@ -156,7 +157,6 @@ def _run(
     volume: Volume,
     warnings: list[str],
     detector: Future[Detector],
-    pool: Executor,
     progress: Callable[[str, float], None],
 ) -> tuple[DetectionResult, list[ReferenceNodule] | None]:
     references = None
@@ -172,8 +172,6 @@ def _run(
     progress("loading", 0.0)
     ready = detector.result()
     progress("loading", 1.0)
-    # The networks leave Python's lock alone.
-    pool.submit(_import_writing_libraries)
     result = ready.detect(volume, lung_mask=lungs, threshold=task.threshold, control=control, warnings=warnings)
     settings = {
         **result.settings,
