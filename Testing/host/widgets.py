@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
+from shiboken6 import isValid
 
 HEADER_HEIGHT = 26
 
@@ -187,7 +188,16 @@ class qMRMLNodeComboBox(_Strict, qMRMLWidget):
     def setMRMLScene(self, scene: Any) -> None:
         super().setMRMLScene(scene)
         events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent)
-        tags = [scene.AddObserver(event, lambda caller, name: self._update()) for event in events]
+        tags: list[int] = []
+
+        def follow(caller: Any, event: str) -> None:
+            if isValid(self):
+                self._update()
+            else:  # deleted with its parent, without a word to Python
+                while tags:
+                    scene.RemoveObserver(tags.pop())
+
+        tags += [scene.AddObserver(event, follow) for event in events]
         self.destroyed.connect(lambda: [scene.RemoveObserver(tag) for tag in tags])
         self._update()
 
