@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -267,8 +268,11 @@ def test_missing_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
         write_scene(make_result(volume), volume, tmp_path / "missing" / "scene.mrb")
 
 
-def test_scene_that_cannot_be_written_whole_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_scene_that_cannot_be_written_whole_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     volume = make_volume()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # what is imported meanwhile would be kept, cut off
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -325,7 +325,8 @@ limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 sys.exit(cli.main(sys.argv[2:]))
 """
-"""No file can grow beyond a limit, which a library meets as it meets a full disk."""
+"""No file can grow beyond a limit, which a library meets as it meets a full disk. With -B, or compiled modules would be
+kept, cut off."""
 
 
 @pytest.mark.parametrize("failing", ["our own writing", "a library's writing", "Slicer's writing"])
@@ -335,7 +336,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(failing: str, scan: Path, weigh
     limit = {"our own writing": 100, "a library's writing": 20_000, "Slicer's writing": volume_bytes - 1000}[failing]
     argv = arguments_for(scan, weights, "--progress", "none")
     done = subprocess.run(
-        [sys.executable, "-c", RUN_ON_FULL_DISK, str(limit), *argv], capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", RUN_ON_FULL_DISK, str(limit), *argv], capture_output=True, text=True, check=False
     )
     said = done.stderr.splitlines()
     assert (done.returncode, len(said)) == (2, 1), said

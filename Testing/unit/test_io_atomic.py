@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,12 +140,14 @@ def test_an_unwritable_place_is_named_in_one_sentence(tmp_path: Path) -> None:
 @contextmanager
 def _file_size_limit(size: int) -> Iterator[None]:
     """A real failure to write in the middle of a file, as a quota gives."""
-    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former, compiled = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # what is imported meanwhile would be kept, cut off
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        sys.dont_write_bytecode = compiled
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_former(tmp_path: Path) -> None:
