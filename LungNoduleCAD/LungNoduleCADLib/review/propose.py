@@ -45,7 +45,8 @@ def propose_outline(volume: Volume, point_lps: tuple[float, float, float]) -> tu
         if mask is seed or found > LARGEST_DIAMETER_MM or abs(found - diameter) < STEADY_SHARE * diameter:
             break
         center, diameter = center_of_mass(volume, mask), found
-    if mask is seed or found > LARGEST_DIAMETER_MM or not _is_near(volume, mask, point_lps):
+    nothing = mask is seed or found > LARGEST_DIAMETER_MM or _crosses(volume, mask)
+    if nothing or not _is_near(volume, mask, point_lps):
         return sphere_mask(volume, point_lps, FALLBACK_DIAMETER_MM), "sphere"
     return mask, "segmented"
 
@@ -54,6 +55,12 @@ def center_of_mass(volume: Volume, mask: VoxelMask) -> tuple[float, float, float
     """Of a mask that is not empty, LPS mm."""
     x, y, z = volume.index_to_lps(np.argwhere(mask.voxels).mean(axis=0) + mask.start_kji)
     return float(x), float(y), float(z)
+
+
+def _crosses(volume: Volume, mask: VoxelMask) -> bool:
+    """Whether it goes from one border of the slices to the opposite one: lung or wall, and no nodule."""
+    start, size = mask.start_kji[1:], mask.voxels.shape[1:]
+    return any(a == 0 and n == whole for a, n, whole in zip(start, size, volume.shape[1:], strict=True))
 
 
 def _is_near(volume: Volume, mask: VoxelMask, point_lps: tuple[float, float, float]) -> bool:
