@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,4 +17,13 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("LUNGNODULECAD_TEST_DATA", PROJECT.parent / "shared" / "data")).resolve()
     if not (folder / "ct").is_dir():
         pytest.fail(f"real test scans are missing at {folder}; set LUNGNODULECAD_TEST_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is where temporary files go."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder

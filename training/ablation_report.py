@@ -28,7 +28,8 @@ from .ablation_table import (
     outcomes_of,
     rows_of,
 )
-from .out_of_fold import KINDS, Known, data_sets, read_out_of_fold
+from .fold_data_sets import Known, data_sets
+from .out_of_fold import KINDS, read_out_of_fold
 from .splits import BACKGROUND_SCANS
 
 ABOUT_FIGURES = (

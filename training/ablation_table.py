@@ -22,8 +22,9 @@ from LungNoduleCADLib.evaluation.froc import match_submission
 from LungNoduleCADLib.io.points import PointTable
 from LungNoduleCADLib.networks.cards import Calibration
 
-from .out_of_fold import Known, data_sets, read_out_of_fold
-from .publish import OutOfFold, calibrate
+from .fold_data_sets import Known, data_sets
+from .out_of_fold import OutOfFold, read_out_of_fold
+from .publish import calibrate
 
 SAMPLES = 1000
 SIMULATED = "Simulated scans"

@@ -41,9 +41,9 @@ from LungNoduleCADLib.preprocess.settings import Preprocessing
 from .checkpoints import averaged_hybrid
 from .datasets.partition import FILE as SPLIT
 from .entry_images import EntryPatches
+from .fold_data_sets import data_sets, known_nodules
 from .fold_images import FoldPatches
-from .out_of_fold import data_sets, known_nodules, mark_files, read_out_of_fold
-from .publish import OutOfFold
+from .out_of_fold import OutOfFold, mark_files, read_out_of_fold
 from .sampler import PATCH
 
 if TYPE_CHECKING:

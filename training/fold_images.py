@@ -16,7 +16,7 @@ from LungNoduleCADLib.preprocess.patches import extract_patches
 from .boxes import load_cubes
 from .cross_validation import insertions
 from .nodules import load_nodules
-from .publish import OutOfFold
+from .out_of_fold import OutOfFold
 from .sampler import PATCH, load_lung
 from .splits import BACKGROUND_SCANS
 

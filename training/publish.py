@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from LungNoduleCADLib.cli import USER_ERROR
 from LungNoduleCADLib.detection.appearance import EDGE
-from LungNoduleCADLib.networks.cards import peak_logit, share_logit
+from LungNoduleCADLib.errors import LungNoduleCADError
 from LungNoduleCADLib.networks.weights import save_model
 
 from .checkpoints import averaged_hybrid, averaged_unet, wavelet_of
 from .forest import FOREST, load_forest
-from .splits import FOLDS
+from .out_of_fold import OutOfFold, mark_files, read_out_of_fold
 
 VERSION = "1.4.0"
 LICENSE = "Apache-2.0"
@@ -82,39 +85,6 @@ PREPROCESSING: dict[str, Any] = {
     "outside_lung": "keep",
     "wavelet": None,
 }
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Cross-validation's marks and cases as arrays, all folds together."""
-
-    marks: list[dict[str, Any]]
-    cases: list[dict[str, Any]]
-    folds: int
-
-    @classmethod
-    def load(cls, folder: Path) -> OutOfFold:
-        """Read `cross-validation-<fold>.json` of every fold that there is."""
-        paths = [p for f in range(FOLDS) if (p := folder / f"cross-validation-{f}.json").exists()]
-        contents = [json.loads(p.read_text()) for p in paths]
-        return cls([m for c in contents for m in c["marks"]], [k for c in contents for k in c["cases"]], len(paths))
-
-    def features(self) -> NDArray[np.float64]:
-        """(n, 2): logits of the proposal's peak in the plane where it is lowest, and of the classifier; (n, 3) with
-        that of the forest's share, where `training.forest` has noted it."""
-        peaks = peak_logit([min(m["peak"], m["side_peak"]) for m in self.marks])
-        columns = [peaks, np.array([m["logit"] for m in self.marks], dtype=np.float64)]
-        if all("share" in m for m in self.marks):
-            columns.append(share_logit([m["share"] for m in self.marks]))
-        return np.column_stack(columns)
-
-    def is_false(self) -> NDArray[np.bool_]:
-        """Marks in left-out lungs outside doubtful regions: false positives."""
-        return np.array([m["kind"] == "lung" and not m["doubtful"] for m in self.marks])
-
-    def is_hit(self) -> NDArray[np.bool_]:
-        """Marks on a nodule."""
-        return np.array([m["hit"] for m in self.marks])
 
 
 def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
@@ -225,7 +195,8 @@ def _threshold_at(false: NDArray[np.float64], allowed: float) -> float:
     return float(false[int(allowed)]) if len(false) > int(allowed) else 0.0
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Publish; returns the exit code: 0, or 2 after one sentence on standard error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--marks", type=Path, required=True, help="folder of cross-validation-<fold>.json, and perhaps of a forest"
@@ -233,8 +204,17 @@ def main() -> None:
     parser.add_argument("--segmentation", type=Path, required=True)
     parser.add_argument("--classification", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    data = OutOfFold.load(arguments.marks)
+    try:
+        print(json.dumps(publish(parser.parse_args(argv)), indent=2))
+    except LungNoduleCADError as error:
+        print(error, file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def publish(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write weights and cards; returns their metrics, calibration and threshold."""
+    data = read_out_of_fold(mark_files(arguments.marks))
     calibration, scores = calibrate(data)
     threshold = default_threshold(data, scores)
     common: dict[str, Any] = {
@@ -278,8 +258,8 @@ def main() -> None:
             arguments.output,
             half=False,  # a threshold that moves is another decision
         )
-    print(json.dumps({**common["metrics"], "calibration": calibration, "default_threshold": threshold}, indent=2))
+    return {**common["metrics"], "calibration": calibration, "default_threshold": threshold}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,7 +32,8 @@ from .datasets.items import doubtful
 from .datasets.partition import Part
 from .datasets.ratings import malignant
 from .engine.data_sets import entries_of
-from .publish import OutOfFold, calibrate
+from .out_of_fold import OutOfFold
+from .publish import calibrate
 
 USER_ERROR = 2
 POINT = ("seriesuid", "coordX", "coordY", "coordZ")

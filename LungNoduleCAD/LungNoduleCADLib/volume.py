@@ -91,6 +91,17 @@ class Volume:
         matrix[:3, 3] = self.index_to_lps(start)
         return Volume(self.voxels[region], matrix, dict(self.metadata))
 
+    def along_the_body(self) -> Volume:
+        """The same image with its axes in another order where need be, as a view on the same voxels: k is the one
+        nearest to z and i the one nearest to x, so that slices are axial."""
+        axes = np.abs(self.direction)
+        k = int(np.argmax(axes[2]))
+        i = max((axis for axis in range(3) if axis != k), key=lambda axis: axes[0, axis])
+        order = [i, 3 - i - k, k]
+        matrix = self.ijk_to_lps.copy()
+        matrix[:3, :3] = self.ijk_to_lps[:3, order]
+        return Volume(self.voxels.transpose([2 - axis for axis in reversed(order)]), matrix, dict(self.metadata))
+
     # -- geometry -------------------------------------------------------------------------------------------------
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import slicer
 from host import Module, enter_module, load_module, start_application
+from PySide6 import QtTest
 
+from gui.driving import show_detection, show_views
+from gui.exporting import FakeExport
 from gui.module_inputs import MODULE_FILE, FakeRun, chest_like
 from LungNoduleCADLib.volume import Volume
 
@@ -43,3 +47,38 @@ def module(installed: list[Path]) -> Iterator[Module]:
     slicer.app.userSettings().clear()
     slicer.app.layoutManager().show([])
     slicer.mrmlScene.Clear()
+
+
+@pytest.fixture
+def views(module: Module) -> dict[str, Any]:
+    """Three slice views."""
+    return show_views()
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of the error dialogs."""
+    shown: list[str] = []
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **options: shown.append(text))
+    return shown
+
+
+@pytest.fixture
+def shown(module: Module, nodes: Any) -> Module:
+    """The module's window, which has the keyboard."""
+    module.holder.show()
+    module.holder.activateWindow()
+    QtTest.QTest.qWaitForWindowActive(module.holder)
+    return module
+
+
+@pytest.fixture
+def ready(module: Module, chest: Volume, tmp_path: Path, errors: list[str]) -> Iterator[Module]:
+    """The module with a detection, a folder for reports, and exports that the test decides."""
+    module.widget.logic.makeExportRun = FakeExport
+    module.widget.logic.installPackages = lambda requirements: None
+    module.widget.logic.reader = "Ada"
+    show_detection(module, chest, tmp_path / "result", threshold=0.5)
+    module.widget.ui.reportPathLineEdit.setProperty("currentPath", str(tmp_path / "reports"))
+    yield module
+    slicer.app.userSettings().clear()

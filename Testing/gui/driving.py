@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,18 @@ def detect(module: Module, folder: Path, scores: tuple[float, ...] = SCORES, **r
     return detected(module)
 
 
+def show_detection(
+    module: Module, volume: Volume, folder: Path, *, threshold: float = 0.0, reader: str = "", name: str = "CT"
+) -> Any:
+    """Add a volume, run to the end, and show what is at or above a threshold; returns the nodes."""
+    add(module, volume, name)
+    if reader:
+        module.widget.ui.readerLineEdit.setProperty("text", reader)
+    nodes = detect(module, folder)
+    set_threshold(module, threshold)
+    return nodes
+
+
 def detected(module: Module) -> Any:
     """The nodes of what was detected in the chosen volume."""
     return module.widget.logic.detection(module.widget._parameterNode.inputVolume)
@@ -117,6 +130,25 @@ def click_row(table: Any, row: int, modifier: Qt.KeyboardModifier) -> None:
     table.scrollTo(index)
     place = table.visualRect(index).center()
     QtTest.QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, modifier, place)
+
+
+def click(view: Any, position_ras: tuple[float, float, float], drag: int = 0) -> None:
+    """Press and release the left button in a slice view."""
+    to_xy = slicer.vtkMRMLSliceNode.SafeDownCast(view).GetXYToRAS()
+    inverse = type(to_xy)()
+    to_xy.Invert(to_xy, inverse)
+    x, y, *_ = inverse.MultiplyPoint((*position_ras, 1.0))
+    interactor = slicer.app.layoutManager().sliceWidget(view.GetLayoutName()).sliceView().interactor()
+    interactor.SetEventInformation(round(x), round(y))
+    interactor.InvokeEvent("LeftButtonPressEvent")
+    interactor.SetEventInformation(round(x) + drag, round(y))
+    interactor.InvokeEvent("LeftButtonReleaseEvent")
+
+
+def press(module: Module, key: str) -> None:
+    """A key while the module has the keyboard."""
+    QtTest.QTest.keyClick(module.holder, key)
+    module.process_events()
 
 
 def points_shown(nodes: Any) -> list[str]:
@@ -180,3 +212,20 @@ def class_counts() -> dict[str, int]:
     """How many nodes of each class that the module makes or takes there are."""
     names = ("vtkMRMLMarkupsFiducialNode", "vtkMRMLSegmentationNode", "vtkMRMLTextNode", "vtkMRMLScalarVolumeNode")
     return {name: slicer.mrmlScene.GetNumberOfNodesByClass(name) for name in names}
+
+
+def save_close_and_open(folder: Path, module: Module) -> None:
+    """Save the scene as a bundle, close it, and open it again."""
+    bundle, former = folder / "scene.mrb", Path.cwd()
+    os.chdir(folder)  # where Slicer unpacks
+    try:
+        assert slicer.mrmlScene.WriteToMRB(str(bundle), None)
+        slicer.mrmlScene.Clear()
+        assert not any(class_counts().values())
+        (folder / "unpacked").mkdir()
+        file = slicer.app.applicationLogic().UnpackSlicerDataBundle(str(bundle), str(folder / "unpacked"))
+        slicer.mrmlScene.SetURL(file)
+        slicer.mrmlScene.Import()
+    finally:
+        os.chdir(former)
+    wait_until(module, lambda: state(module) is not State.CHECKING)

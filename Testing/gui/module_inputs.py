@@ -52,19 +52,14 @@ def result_for(volume: Volume, scores: tuple[float, ...] = SCORES, warnings: tup
     return DetectionResult(tuple(candidates), 0.5, {"series_uid": ""}, {}, {}, {}, {}, warnings)
 
 
-class FakeRun:
-    """A run whose progress and end the test decides."""
+class FakeWork:
+    """Something that a child process does, whose progress and end the test decides."""
 
-    last: FakeRun
-
-    def __init__(self, volume: Volume, request: DetectionRequest) -> None:
-        self.volume, self.request = volume, request
+    def __init__(self) -> None:
         self.outcome: Outcome | None = None
-        self.result: DetectionResult | None = None
-        self.record = self.error = self.details = ""
+        self.error = self.details = ""
         self.progress = Progress("preparing", 0.0, None)
         self.started = self.cancelled = self.waited = False
-        FakeRun.last = self
 
     def start(self) -> None:
         self.started = True
@@ -77,16 +72,29 @@ class FakeRun:
         if wait:
             self.outcome = Outcome.CANCELLED
 
+    def fail(self, error: str, details: str = "") -> None:
+        """End with an error."""
+        self.error, self.details, self.outcome = error, details, Outcome.FAILED
+
+
+class FakeRun(FakeWork):
+    """A detection."""
+
+    last: FakeRun
+
+    def __init__(self, volume: Volume, request: DetectionRequest) -> None:
+        super().__init__()
+        self.volume, self.request = volume, request
+        self.result: DetectionResult | None = None
+        self.record = ""
+        FakeRun.last = self
+
     def finish(self, folder: Path, scores: tuple[float, ...] = SCORES, warnings: tuple[str, ...] = ()) -> None:
         """End with a result, which goes through the files that the worker writes."""
         folder.mkdir(exist_ok=True)
         save_result(result_for(self.volume, scores, warnings), self.volume, folder)
         self.result, self.record = load_result(folder)
         self.outcome = Outcome.FINISHED
-
-    def fail(self, error: str, details: str = "") -> None:
-        """End with an error."""
-        self.error, self.details, self.outcome = error, details, Outcome.FAILED
 
 
 def write_card(folder: Path, default_threshold: float = 0.5, clinical: float = 0.05) -> Path:

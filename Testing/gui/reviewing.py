@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 import slicer
 from host import Module
-from PySide6 import QtTest
 
-from gui.driving import (
-    add,
-    detect,
-    set_threshold,
-    show_views,
-)
-from gui.test_selection import click
+from gui.driving import click, show_detection
 from LungNoduleCADLib.scene.geometry import to_ras
 from LungNoduleCADLib.volume import Volume
 
@@ -32,14 +25,6 @@ def scan(chest: Volume) -> Volume:
     offsets = np.moveaxis(np.indices(chest.shape), 0, -1) - BALL_KJI
     voxels[np.linalg.norm(offsets * chest.spacing_kji_mm, axis=-1) <= BALL_MM] = 30
     return chest.with_voxels(voxels)
-
-
-@pytest.fixture
-def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts of the error dialogs."""
-    shown: list[str] = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **options: shown.append(text))
-    return shown
 
 
 class Answers:
@@ -61,18 +46,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
 
 @pytest.fixture
-def views(module: Module) -> dict[str, Any]:
-    return show_views()
-
-
-@pytest.fixture
 def nodes(module: Module, views: dict[str, Any], scan: Volume, tmp_path: Path) -> Any:
     """A detection with everything shown, and a reader."""
-    add(module, scan)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, scan, tmp_path / "result", reader="Ada")
 
 
 def trail(module: Module) -> list[tuple[str, ...]]:
@@ -113,12 +89,3 @@ def place(module: Module, view: Any, position_ras: tuple[float, float, float]) -
 
 def missed_ras(scan: Volume) -> tuple[float, float, float]:
     return to_ras([float(v) for v in scan.index_to_lps(BALL_KJI)])
-
-
-@pytest.fixture
-def shown(module: Module, nodes: Any) -> Module:
-    """The module's window, which has the keyboard."""
-    module.holder.show()
-    module.holder.activateWindow()
-    QtTest.QTest.qWaitForWindowActive(module.holder)
-    return module

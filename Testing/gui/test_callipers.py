@@ -15,21 +15,20 @@ from host import Module, enter_module, leave_module
 from screenshots import SliceView
 
 from gui.driving import (
-    add,
-    detect,
     detected,
     is_visible,
     position_of,
+    save_close_and_open,
     select_row,
     set_threshold,
+    show_detection,
     show_views,
     shows,
     table_column,
     texts,
     wait_until,
 )
-from gui.reviewing import choose_item, errors, said, trail  # noqa: F401
-from gui.test_life import save_close_and_open
+from gui.reviewing import choose_item, said, trail
 from gui.test_table import tick
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.report.key_images import CALLIPER_COLOR, key_images
@@ -49,11 +48,7 @@ def interaction() -> Iterator[Any]:
 @pytest.fixture
 def nodes(module: Module, interaction: Any, chest: Volume, tmp_path: Path) -> Any:
     """A detection with everything shown, and a reader; N1 is solid and 6.2 mm, N2 part-solid and 11.5 mm."""
-    add(module, chest)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, chest, tmp_path / "result", reader="Ada")
 
 
 def lines() -> dict[str, Any]:
@@ -196,7 +191,7 @@ def test_lines_of_no_length_are_refused_in_one_dialog(
     module: Module,
     nodes: Any,
     interaction: Any,
-    errors: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     draw(module, nodes, interaction, short_mm=0.0)
     assert len(errors) == 1 and "no long and short axis" in errors[0]

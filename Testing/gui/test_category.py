@@ -12,10 +12,18 @@ from host import Module, load_module
 from PySide6 import QtTest
 from PySide6.QtCore import Qt
 
-from gui.driving import add, detect, detected, is_visible, select_row, set_threshold, table_column, texts
+from gui.driving import (
+    detected,
+    is_visible,
+    save_close_and_open,
+    select_row,
+    set_threshold,
+    show_detection,
+    table_column,
+    texts,
+)
 from gui.module_inputs import MODULE_FILE, FakeRun
 from gui.reviewing import choose_item, choose_reason, said, trail
-from gui.test_life import save_close_and_open
 from gui.test_table import tick
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.rules.lung_rads_table import MANAGEMENT
@@ -28,11 +36,7 @@ LUNG_RADS, FLEISCHNER = "Lung-RADS v2022 (screening)", "Fleischner 2017 (found b
 @pytest.fixture
 def nodes(module: Module, chest: Volume, tmp_path: Path) -> Any:
     """A detection with everything shown, and a reader. N1 is solid, 6.2 mm; N2 part-solid; N3 solid, 4.8 mm."""
-    add(module, chest)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, chest, tmp_path / "result", reader="Ada")
 
 
 def suggestion(module: Module) -> str:

@@ -17,10 +17,10 @@ from host import Module
 from host.widgets import ctkPathLineEdit, ctkSliderWidget, qMRMLNodeComboBox
 from PySide6 import QtWidgets
 
-from gui.driving import add, click_detect, detect, headings, select_row, set_threshold, show_views, state
+from gui.driving import add, click_detect, detect, headings, select_row, set_threshold, show_views, state, wait_until
+from gui.explaining import FakeExplanation
+from gui.exporting import BOXES, FakeExport
 from gui.module_inputs import MODULE_FILE
-from gui.test_explain import FakeExplanation
-from gui.test_export import BOXES, FakeExport
 from LungNoduleCADLib.app.module.shortcuts import KEYS
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.review.state import RejectReason
@@ -216,6 +216,7 @@ def test_no_control_ends_in_a_fault_with_a_detection(
 def test_a_fault_of_a_slot_would_be_noticed(quiet: Module, chest: Volume, faults: list[BaseException]) -> None:
     """Otherwise the walks above prove nothing."""
     add(quiet, chest)
+    wait_until(quiet, lambda: not quiet.widget.panel.devices.isAsking)  # the answer fills the box anew
     quiet.widget.ui.deviceComboBox.currentIndexChanged.connect(lambda *_: 1 / 0)
     walk(quiet, set())
     assert [type(fault) for fault in faults] == [ZeroDivisionError] * 2

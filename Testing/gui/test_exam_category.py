@@ -12,10 +12,20 @@ from host import Module
 from PySide6 import QtTest
 from PySide6.QtCore import Qt
 
-from gui.driving import add, click_detect, detect, detected, is_visible, select_row, set_threshold, wait_until
-from gui.reviewing import choose_item, errors, said, trail  # noqa: F401
+from gui.driving import (
+    add,
+    click_detect,
+    detect,
+    detected,
+    is_visible,
+    save_close_and_open,
+    select_row,
+    set_threshold,
+    show_detection,
+    wait_until,
+)
+from gui.reviewing import choose_item, said, trail
 from gui.test_category import FLEISCHNER, LUNG_RADS, set_category
-from gui.test_life import save_close_and_open
 from LungNoduleCADLib.app.module.logic import DetectionLogic
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.scene.detections import REVIEW_ROLE
@@ -28,12 +38,9 @@ BOTH, SCREENING, NONE = 0, 1, 3
 @pytest.fixture
 def nodes(module: Module, chest: Volume, tmp_path: Path) -> Any:
     """A detection with N1 (solid, 6.2 mm: 3) and N2 (part-solid, 11.5 mm: 3) shown, a reader, and an open report."""
-    add(module, chest)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
+    nodes = show_detection(module, chest, tmp_path / "result", threshold=0.7, reader="Ada")
     module.widget.ui.guidelineComboBox.setProperty("currentIndex", SCREENING)
     module.widget.ui.reportCollapsibleButton.setProperty("collapsed", False)
-    set_threshold(module, 0.7)
     settle(module)
     return nodes
 
@@ -148,7 +155,7 @@ def test_the_second_reader_judges_the_examination_after_the_first_read(
     module: Module,
     chest: Volume,
     tmp_path: Path,
-    errors: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     add(module, chest)
     module.widget.ui.readerLineEdit.setProperty("text", "Ada")

@@ -18,10 +18,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from PySide6 import QtCore, QtGui
 
 from gui.driving import add, choose, detect, is_visible, set_threshold, wait_until
+from gui.exporting import BOXES, FakeExport, click_export, end
 from gui.module_inputs import FakeRun
 from LungNoduleCADLib.app.dependencies import DependencyError
 from LungNoduleCADLib.app.export_job import ExportRequest
-from LungNoduleCADLib.app.export_run import ExportRun, SceneContent
+from LungNoduleCADLib.app.export_run import ExportRun
 from LungNoduleCADLib.app.progress import Progress
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.errors import InputError, LungNoduleCADError
@@ -30,56 +31,6 @@ from LungNoduleCADLib.report.suggestions import FLEISCHNER, LUNG_RADS
 from LungNoduleCADLib.rules import Patient, ScreeningExam
 from LungNoduleCADLib.scene.segments import make_labelmap
 from LungNoduleCADLib.volume import Volume
-
-BOXES = ("html", "pdf", "csv", "json", "png", "seg", "sr", "mrb")
-
-
-class FakeExport:
-    """An export whose progress and end the test decides."""
-
-    last: FakeExport
-
-    def __init__(self, content: SceneContent, request: ExportRequest) -> None:
-        self.content, self.request = content, request
-        self.outcome: Outcome | None = None
-        self.folder, self.files = Path(request.folder) / "the report & all", ("report.html",)
-        self.summary, self.error, self.details = "1 finding. Reviewed by Ada.", "", ""
-        self.progress = Progress("preparing", 0.0, None)
-        self.started = self.cancelled = self.waited = False
-        FakeExport.last = self
-
-    def start(self) -> None:
-        self.started = True
-
-    def poll(self) -> Progress:
-        return self.progress
-
-    def cancel(self, wait: bool = False) -> None:
-        self.cancelled, self.waited = True, wait
-        if wait:
-            self.outcome = Outcome.CANCELLED
-
-
-@pytest.fixture
-def dialogs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is shown in error dialogs."""
-    shown: list[str] = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **_: shown.append(text))
-    return shown
-
-
-@pytest.fixture
-def ready(module: Module, chest: Volume, tmp_path: Path, dialogs: list[str]) -> Iterator[Module]:
-    """The module with a detection, a folder for reports, and exports that the test decides."""
-    module.widget.logic.makeExportRun = FakeExport
-    module.widget.logic.installPackages = lambda requirements: None
-    module.widget.logic.reader = "Ada"
-    add(module, chest, "CT")
-    detect(module, tmp_path / "result")
-    set_threshold(module, 0.5)
-    module.widget.ui.reportPathLineEdit.setProperty("currentPath", str(tmp_path / "reports"))
-    yield module
-    slicer.app.userSettings().clear()
 
 
 def box(module: Module, name: str) -> Any:
@@ -107,16 +58,6 @@ def export_text(module: Module) -> str:
 
 def button(module: Module) -> str:
     return str(module.widget.ui.exportButton.property("text"))
-
-
-def click_export(module: Module) -> FakeExport:
-    module.widget.ui.exportButton.click()
-    return FakeExport.last
-
-
-def end(module: Module, run: FakeExport, outcome: Outcome, error: str = "", details: str = "") -> None:
-    run.error, run.details, run.outcome = error, details, outcome
-    wait_until(module, lambda: not module.widget.logic.isExporting)
 
 
 def put(widget: Any, **properties: Any) -> None:
@@ -320,7 +261,7 @@ def test_the_window_is_free_while_the_report_is_made(ready: Module) -> None:
     assert ready.widget.logic.isExporting
 
 
-def test_a_finished_export_names_its_folder_with_a_link(ready: Module, dialogs: list[str]) -> None:
+def test_a_finished_export_names_its_folder_with_a_link(ready: Module, errors: list[str]) -> None:
     run = click_export(ready)
     end(ready, run, Outcome.FINISHED)
     text = export_text(ready)
@@ -334,7 +275,7 @@ def test_a_finished_export_names_its_folder_with_a_link(ready: Module, dialogs: 
     }
     assert QtCore.QUrl(link).toLocalFile() == str(run.folder)
     assert ready.widget.ui.exportStatusLabel.property("openExternalLinks")
-    assert button(ready) == "Export report" and not is_visible(ready, "exportProgressBar") and dialogs == []
+    assert button(ready) == "Export report" and not is_visible(ready, "exportProgressBar") and errors == []
 
 
 def iterate(block: Any) -> Iterator[Any]:
@@ -345,10 +286,10 @@ def iterate(block: Any) -> Iterator[Any]:
         it += 1
 
 
-def test_a_failed_export_is_one_dialog_and_stays_readable(ready: Module, dialogs: list[str]) -> None:
+def test_a_failed_export_is_one_dialog_and_stays_readable(ready: Module, errors: list[str]) -> None:
     run = click_export(ready)
     end(ready, run, Outcome.FAILED, "The disk is full; free some space.", "Traceback\nlast line")
-    assert dialogs == ["The disk is full; free some space."]
+    assert errors == ["The disk is full; free some space."]
     assert "The disk is full" in export_text(ready) and "last line" in export_text(ready)
     assert button(ready) == "Export report" and ready.widget.ui.exportButton.property("enabled")
     run = click_export(ready)
@@ -356,17 +297,17 @@ def test_a_failed_export_is_one_dialog_and_stays_readable(ready: Module, dialogs
     assert "disk" not in export_text(ready)
 
 
-def test_a_cancelled_export_says_so(ready: Module, dialogs: list[str]) -> None:
+def test_a_cancelled_export_says_so(ready: Module, errors: list[str]) -> None:
     run = click_export(ready)
     ready.widget.ui.exportButton.click()
     assert run.cancelled and button(ready) == "Cancelling…"
     assert not ready.widget.ui.exportButton.property("enabled")
     end(ready, run, Outcome.CANCELLED)
-    assert export_text(ready) == "Cancelled; nothing was written." and dialogs == []
+    assert export_text(ready) == "Cancelled; nothing was written." and errors == []
 
 
 @pytest.mark.parametrize("missing", ["folder", "packages", "file"])
-def test_what_cannot_begin_is_one_dialog(missing: str, ready: Module, tmp_path: Path, dialogs: list[str]) -> None:
+def test_what_cannot_begin_is_one_dialog(missing: str, ready: Module, tmp_path: Path, errors: list[str]) -> None:
     def declined(requirements: Path) -> None:
         raise DependencyError("highdicom was not installed; the report needs it.")
 
@@ -378,7 +319,7 @@ def test_what_cannot_begin_is_one_dialog(missing: str, ready: Module, tmp_path: 
         path = "" if missing == "folder" else str(tmp_path / "file")
         ready.widget.ui.reportPathLineEdit.setProperty("currentPath", path)
     ready.widget.ui.exportButton.click()
-    assert len(dialogs) == 1 and said[missing] in dialogs[0] and said[missing] in export_text(ready)
+    assert len(errors) == 1 and said[missing] in errors[0] and said[missing] in export_text(ready)
     assert not ready.widget.logic.isExporting and slicer.app.cursors == 0
     assert button(ready) == "Export report"
 
@@ -472,13 +413,13 @@ def test_edits_that_were_not_taken_yet_are_in_the_report(ready: Module) -> None:
 
 
 def test_a_child_process_makes_the_report_while_the_window_lives(
-    ready: Module, tmp_path: Path, dialogs: list[str]
+    ready: Module, tmp_path: Path, errors: list[str]
 ) -> None:
     ready.widget.logic.makeExportRun = ExportRun
     tick(ready, "html", "csv", "json", "mrb")
     ready.widget.ui.exportButton.click()
     wait_until(ready, lambda: not ready.widget.logic.isExporting)
-    assert dialogs == []
+    assert errors == []
     [folder] = (tmp_path / "reports").iterdir()
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == {
         "report.html", "report.csv", "report.json", "scene.mrb",

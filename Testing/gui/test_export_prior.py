@@ -13,7 +13,7 @@ from host import Module
 from report_inputs import dicom_result, file_result
 
 from gui.driving import add, detect, is_visible, wait_until
-from gui.test_export import click_export, dialogs, end, ready  # noqa: F401
+from gui.exporting import click_export, end
 from LungNoduleCADLib.app.export_job import ExportRequest, PriorRequest
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.errors import InputError
@@ -21,7 +21,7 @@ from LungNoduleCADLib.volume import Volume
 
 
 @pytest.fixture
-def two(ready: Module, chest: Volume, tmp_path: Path) -> tuple[Module, Any]:  # noqa: F811
+def two(ready: Module, chest: Volume, tmp_path: Path) -> tuple[Module, Any]:
     """The module with a detection in "CT" and one in "Last year", and the node of the latter; "CT" is chosen."""
     current = ready.widget._parameterNode.inputVolume
     prior = add(ready, chest, "Last year")
@@ -40,7 +40,7 @@ def choose_prior(module: Module, name: str) -> None:
     box.setProperty("currentIndex", box.findText(name))
 
 
-def test_without_another_detection_there_is_none_to_choose(ready: Module) -> None:  # noqa: F811
+def test_without_another_detection_there_is_none_to_choose(ready: Module) -> None:
     assert offered(ready) == ["None: a first examination"] and not is_visible(ready, "priorDetailsWidget")
     assert click_export(ready).content.prior is None
 
@@ -86,24 +86,24 @@ def test_what_is_hidden_is_not_said(two: tuple[Module, Any]) -> None:
 
 def test_a_prior_that_has_left_the_scene_is_offered_no_more(
     two: tuple[Module, Any],
-    dialogs: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     module, prior = two
     choose_prior(module, "Last year")
     slicer.mrmlScene.RemoveNode(prior)
     prior = None
     module.widget.ui.exportButton.click()
-    assert len(dialogs) == 1 and "not in the scene any more" in dialogs[0]
+    assert len(errors) == 1 and "not in the scene any more" in errors[0]
     assert not module.widget.logic.isExporting
     wait_until(module, lambda: offered(module) == ["None: a first examination"])
 
 
-def test_what_is_no_date_is_one_dialog(two: tuple[Module, Any], dialogs: list[str]) -> None:  # noqa: F811
+def test_what_is_no_date_is_one_dialog(two: tuple[Module, Any], errors: list[str]) -> None:
     module, _ = two
     choose_prior(module, "Last year")
     module.widget.ui.priorDayEdit.setProperty("text", "31.3.2025")
     module.widget.ui.exportButton.click()
-    assert len(dialogs) == 1 and "'31.3.2025' is no date" in dialogs[0]
+    assert len(errors) == 1 and "'31.3.2025' is no date" in errors[0]
     assert not module.widget.logic.isExporting
     assert ExportRequest("x", prior=PriorRequest("2025-03-31")).is_valid() == (True, "")
 
@@ -127,7 +127,7 @@ def browse(module: Module, browsed: list[str], folder: Path | None = None) -> No
 
 
 def test_a_result_of_the_command_line_becomes_the_prior(
-    ready: Module,  # noqa: F811
+    ready: Module,
     browsed: list[str],
     tmp_path: Path,
 ) -> None:
@@ -167,12 +167,12 @@ def test_a_folder_stands_beside_the_scans_of_the_scene(
 def test_a_cancelled_folder_dialog_changes_nothing(
     two: tuple[Module, Any],
     browsed: list[str],
-    dialogs: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     module, _ = two
     choose_prior(module, "Last year")
     browse(module, browsed)
-    assert module.widget.ui.priorComboBox.property("currentText") == "Last year" and not dialogs
+    assert module.widget.ui.priorComboBox.property("currentText") == "Last year" and not errors
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_folder_that_is_no_result_is_one_dialog(
     words: str,
     two: tuple[Module, Any],
     browsed: list[str],
-    dialogs: list[str],  # noqa: F811
+    errors: list[str],
     tmp_path: Path,
 ) -> None:
     module, _ = two
@@ -198,15 +198,15 @@ def test_a_folder_that_is_no_result_is_one_dialog(
     spoil(folder)
     choose_prior(module, "Last year")
     browse(module, browsed, folder)
-    assert len(dialogs) == 1 and words in dialogs[0] and str(folder) in dialogs[0]
+    assert len(errors) == 1 and words in errors[0] and str(folder) in errors[0]
     assert module.widget.ui.priorComboBox.property("currentText") == "Last year"
     assert "result" not in offered(module)
 
 
 def test_a_scan_that_was_moved_is_asked_for_in_one_dialog(
-    ready: Module,  # noqa: F811
+    ready: Module,
     browsed: list[str],
-    dialogs: list[str],  # noqa: F811
+    errors: list[str],
     tmp_path: Path,
 ) -> None:
     (tmp_path / "far").mkdir()
@@ -214,12 +214,12 @@ def test_a_scan_that_was_moved_is_asked_for_in_one_dialog(
     (tmp_path / "far" / "chest.nrrd").rename(tmp_path / "moved.nrrd")
     browse(ready, browsed, folder)
     ready.widget.ui.exportButton.click()
-    assert len(dialogs) == 1 and "chest.nrrd is not there; say where it is under 'Its scan'" in dialogs[0]
+    assert len(errors) == 1 and "chest.nrrd is not there; say where it is under 'Its scan'" in errors[0]
     ready.widget.ui.priorScanPathLineEdit.setProperty("currentPath", str(tmp_path / "moved.nrrd"))
-    assert click_export(ready).request.prior.scan == str(tmp_path / "moved.nrrd") and len(dialogs) == 1
+    assert click_export(ready).request.prior.scan == str(tmp_path / "moved.nrrd") and len(errors) == 1
 
 
-def test_nothing_of_the_section_is_cut(ready: Module, browsed: list[str], tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_of_the_section_is_cut(ready: Module, browsed: list[str], tmp_path: Path) -> None:
     """A text of several lines takes its room, and nothing else's."""
     (tmp_path / "far").mkdir()
     browse(ready, browsed, file_result(tmp_path / "far"))

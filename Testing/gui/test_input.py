@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from gui.driving import add, choose, click_detect, detect, is_visible, set_thres
 from gui.driving import table_column as column
 from gui.module_inputs import MODULE_FILE, FakeRun, chest_like, write_card
 from LungNoduleCADLib.app.devices import DeviceChoice
+from LungNoduleCADLib.app.jobs import DetectionRequest
 from LungNoduleCADLib.app.module import input_check
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.app.verdict import InputVerdict, check_input
@@ -144,9 +147,9 @@ def test_each_of_two_volumes_has_its_own_results(module: Module, chest: Volume, 
 # -- settings ------------------------------------------------------------------------------------------------------
 def with_devices(devices: list[DeviceChoice]) -> Module:
     module = load_module(MODULE_FILE, makeRun=FakeRun, installer=lambda path: None)
-    module.widget.panel._findDevices = lambda: devices
+    module.widget.panel.devices.find = lambda: devices
     enter_module(module)
-    wait_until(module, lambda: module.widget.panel._devices is None)
+    wait_until(module, lambda: not module.widget.panel.devices.isAsking)
     return module
 
 
@@ -162,10 +165,10 @@ def test_each_gpu_is_offered_with_its_free_memory() -> None:
         "Automatic (GPU when there is one)", "CPU", "RTX 4000 (cuda:0), 6.2 GB free", "T4 (cuda:1), 0.5 GB free",
     ]  # fmt: skip
     module.widget.ui.deviceComboBox.setProperty("currentIndex", 3)
-    module.widget.panel._findDevices = lambda: [*sure, DeviceChoice("cuda:1", "T4", 15000)]
+    module.widget.panel.devices.find = lambda: [*sure, DeviceChoice("cuda:1", "T4", 15000)]
     leave_module(module)
     enter_module(module)  # what is free has changed, the choice has not
-    wait_until(module, lambda: module.widget.panel._devices is None)
+    wait_until(module, lambda: not module.widget.panel.devices.isAsking)
     assert module.widget.ui.deviceComboBox.property("currentText") == "T4 (cuda:1), 14.6 GB free"
     module.close()
 
@@ -178,9 +181,9 @@ def test_driver_that_fails_leaves_the_cpu() -> None:
 
     hook, threading.excepthook = threading.excepthook, lambda arguments: None
     try:
-        module.widget.panel._findDevices = fail
+        module.widget.panel.devices.find = fail
         enter_module(module)
-        wait_until(module, lambda: module.widget.panel._devices is None)
+        wait_until(module, lambda: not module.widget.panel.devices.isAsking)
     finally:
         threading.excepthook = hook
     assert device_names(module) == ["Automatic (GPU when there is one)", "CPU"]
@@ -190,7 +193,7 @@ def test_driver_that_fails_leaves_the_cpu() -> None:
 def test_settings_reach_the_run(module: Module, chest: Volume, tmp_path: Path) -> None:
     add(module, chest)
     ui = module.widget.ui
-    wait_until(module, lambda: module.widget.panel._devices is None)
+    wait_until(module, lambda: not module.widget.panel.devices.isAsking)
     ui.deviceComboBox.setProperty("currentIndex", ui.deviceComboBox.findText("CPU"))
     weights = str(write_card(tmp_path / "weights"))
     ui.weightsPathLineEdit.setProperty("currentPath", weights)
@@ -217,6 +220,22 @@ def test_folder_without_weights_is_refused_at_once_and_before_the_run(
     module.widget.ui.detectButton.click()
     assert state(module) is State.FAILED
     assert "has no segmentation.json" in texts(module)["statusLabel"]
+
+
+def test_a_forest_that_the_card_asks_for_is_missed_at_once(module: Module, tmp_path: Path) -> None:
+    weights = write_card(tmp_path / "weights")
+    path = weights / "classification.json"
+    card = {**json.loads(path.read_text()), "calibration": {"method": "platt", "slope": 1.0, "forest_slope": 0.9}}
+    path.write_text(json.dumps(card))
+    module.widget.ui.weightsPathLineEdit.setProperty("currentPath", str(weights))
+    said = f"The folder {weights} has no appearance.json; choose the detector's folder."
+    assert said in html.unescape(texts(module)["modelLabel"])
+    assert DetectionRequest(weights=str(weights)).is_valid() == (False, said)
+    (weights / "appearance.json").write_text("{}")
+    assert DetectionRequest(weights=str(weights)).is_valid() == (True, "")
+    (weights / "appearance.json").unlink()
+    path.write_text(json.dumps({**card, "calibration": {"method": "platt", "slope": 1.0}}))
+    assert DetectionRequest(weights=str(weights)).is_valid() == (True, "")
 
 
 def test_former_paths_are_offered_but_never_used_unawares(module: Module, chest: Volume, tmp_path: Path) -> None:

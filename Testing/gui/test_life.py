@@ -14,11 +14,11 @@ from host import Module, enter_module, leave_module, load_module
 
 from gui.driving import (
     add,
-    class_counts,
     detect,
     detected,
     is_visible,
     points_shown,
+    save_close_and_open,
     segments_shown,
     select_row,
     selected_row,
@@ -31,23 +31,6 @@ from gui.module_inputs import MODULE_FILE, SCORES, FakeRun
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.scene import add_volume_node
 from LungNoduleCADLib.volume import Volume
-
-
-def save_close_and_open(folder: Path, module: Module) -> None:
-    """Save the scene as a bundle, close it, and open it again."""
-    bundle, former = folder / "scene.mrb", Path.cwd()
-    os.chdir(folder)  # where Slicer unpacks
-    try:
-        assert slicer.mrmlScene.WriteToMRB(str(bundle), None)
-        slicer.mrmlScene.Clear()
-        assert not any(class_counts().values())
-        (folder / "unpacked").mkdir()
-        file = slicer.app.applicationLogic().UnpackSlicerDataBundle(str(bundle), str(folder / "unpacked"))
-        slicer.mrmlScene.SetURL(file)
-        slicer.mrmlScene.Import()
-    finally:
-        os.chdir(former)
-    wait_until(module, lambda: state(module) is not State.CHECKING)
 
 
 @pytest.mark.parametrize("is_open", [True, False])

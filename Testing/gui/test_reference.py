@@ -12,17 +12,17 @@ import slicer
 from host import Module, load_module
 
 from gui.driving import (
-    add,
-    detect,
+    click,
     detected,
     headings,
     is_visible,
     points_shown,
     position_of,
+    save_close_and_open,
     select_row,
     selected_row,
     set_threshold,
-    show_views,
+    show_detection,
     shows,
     state,
     table_column,
@@ -31,8 +31,6 @@ from gui.driving import (
 )
 from gui.module_inputs import MODULE_FILE, SCORES, FakeRun, result_for
 from gui.reviewing import choose_reason, said
-from gui.test_life import save_close_and_open
-from gui.test_selection import click
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.report.colors import STATUS_COLORS
 from LungNoduleCADLib.scene.detections import MISSED_ROLE, OVERLAP_ROLE, REFERENCE_ROLE
@@ -44,26 +42,9 @@ MISSED_KJI = (12.0, 100.0, 40.0)
 
 
 @pytest.fixture
-def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts of the error dialogs."""
-    shown: list[str] = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **options: shown.append(text))
-    return shown
-
-
-@pytest.fixture
-def views(module: Module) -> dict[str, Any]:
-    return show_views()
-
-
-@pytest.fixture
 def nodes(module: Module, views: dict[str, Any], chest: Volume, tmp_path: Path) -> Any:
     """A detection with everything shown, of a scan that LUNA16 would call so."""
-    add(module, chest, UID)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, chest, tmp_path / "result", reader="Ada", name=UID)
 
 
 def places(chest: Volume) -> list[tuple[float, float, float]]:

@@ -12,15 +12,16 @@ from PySide6 import QtGui, QtTest, QtWidgets
 from PySide6.QtCore import Qt
 
 from gui.driving import (
-    add,
     center_of,
+    click,
     click_row,
-    detect,
     is_visible,
     position_of,
+    press,
     select_row,
     selected_row,
     set_threshold,
+    show_detection,
     show_views,
     shows,
     table_column,
@@ -31,31 +32,9 @@ from LungNoduleCADLib.volume import Volume
 
 
 @pytest.fixture
-def views(module: Module) -> dict[str, Any]:
-    """Three slice views."""
-    return show_views()
-
-
-@pytest.fixture
 def nodes(module: Module, views: dict[str, Any], chest: Volume, tmp_path: Path) -> Any:
     """A detection with three candidates above the threshold."""
-    add(module, chest)
-    nodes = detect(module, tmp_path)
-    set_threshold(module, 0.5)
-    return nodes
-
-
-def click(view: Any, position_ras: tuple[float, float, float], drag: int = 0) -> None:
-    """Press and release the left button in a slice view."""
-    to_xy = slicer.vtkMRMLSliceNode.SafeDownCast(view).GetXYToRAS()
-    inverse = type(to_xy)()
-    to_xy.Invert(to_xy, inverse)
-    x, y, *_ = inverse.MultiplyPoint((*position_ras, 1.0))
-    interactor = slicer.app.layoutManager().sliceWidget(view.GetLayoutName()).sliceView().interactor()
-    interactor.SetEventInformation(round(x), round(y))
-    interactor.InvokeEvent("LeftButtonPressEvent")
-    interactor.SetEventInformation(round(x) + drag, round(y))
-    interactor.InvokeEvent("LeftButtonReleaseEvent")
+    return show_detection(module, chest, tmp_path, threshold=0.5)
 
 
 def show_slice_of(view: Any, position_ras: tuple[float, float, float]) -> None:
@@ -219,20 +198,6 @@ def test_next_and_previous_go_through_the_rows_as_they_stand(module: Module, nod
         seen.append(selected_row(module))
     assert seen == ["N3", "N2", "N1", "N1", "N2"]  # it stays at the end
     assert table_column(module) == ["N3", "N2", "N1"]
-
-
-def press(module: Module, key: str) -> None:
-    QtTest.QTest.keyClick(module.holder, key)
-    module.process_events()
-
-
-@pytest.fixture
-def shown(module: Module, nodes: Any) -> Module:
-    """The module's window, which has the keyboard."""
-    module.holder.show()
-    module.holder.activateWindow()
-    QtTest.QTest.qWaitForWindowActive(module.holder)
-    return module
 
 
 def test_keys_step_and_toggle_while_the_module_is_open(shown: Module, nodes: Any) -> None:

@@ -22,6 +22,7 @@ from gui.driving import (
     select_row,
     selected_row,
     set_threshold,
+    show_detection,
     table_column,
     texts,
 )
@@ -36,10 +37,7 @@ DEFAULT = ["Nodule", "Score", "Status", "Slice", "Ø mm", "Type", "Lung"]
 @pytest.fixture
 def nodes(module: Module, chest: Volume, tmp_path: Path) -> Any:
     """A detection with everything shown."""
-    add(module, chest)
-    nodes = detect(module, tmp_path)
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, chest, tmp_path)
 
 
 def tick(module: Module, title: str) -> None:

@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 from host import Module
 
-from gui.driving import (
-    add,
-    detect,
-    points_shown,
-    segments_shown,
-    set_threshold,
-    table_column,
-    texts,
-)
+from gui.driving import add, detect, points_shown, segments_shown, set_threshold, table_column, texts
 from gui.module_inputs import FakeRun, write_card
 from LungNoduleCADLib.app.module.texts import expectation_text
 from LungNoduleCADLib.app.operating_table import Expectation, read_operating_table

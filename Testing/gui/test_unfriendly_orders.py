@@ -22,20 +22,21 @@ from gui.driving import (
     end_run,
     is_visible,
     points_shown,
+    save_close_and_open,
     segments_shown,
     select_row,
     selected_row,
     set_threshold,
+    show_detection,
     show_views,
     state,
     table_column,
     texts,
     wait_until,
 )
+from gui.exporting import FakeExport
 from gui.module_inputs import FakeRun
-from gui.reviewing import choose_item, choose_reason, errors, trail  # noqa: F401
-from gui.test_export import FakeExport
-from gui.test_life import save_close_and_open
+from gui.reviewing import choose_item, choose_reason, trail
 from LungNoduleCADLib.app.module import performing
 from LungNoduleCADLib.app.run import Outcome
 from LungNoduleCADLib.app.states import State
@@ -52,13 +53,9 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def nodes(module: Module, chest: Volume, tmp_path: Path, errors: list[str]) -> Any:  # noqa: F811
+def nodes(module: Module, chest: Volume, tmp_path: Path, errors: list[str]) -> Any:
     show_views()
-    add(module, chest)
-    module.widget.ui.readerLineEdit.setProperty("text", "Ada")
-    nodes = detect(module, tmp_path / "result")
-    set_threshold(module, 0.0)
-    return nodes
+    return show_detection(module, chest, tmp_path / "result", reader="Ada")
 
 
 def work(module: Module) -> None:
@@ -77,7 +74,7 @@ def work(module: Module) -> None:
     module.process_events()
 
 
-def test_points_and_segments_that_were_renamed_or_removed(module: Module, nodes: Any, errors: list[str]) -> None:  # noqa: F811
+def test_points_and_segments_that_were_renamed_or_removed(module: Module, nodes: Any, errors: list[str]) -> None:
     nodes.candidates.SetNthControlPointLabel(0, "my nodule")
     nodes.candidates.RemoveNthControlPoint(1)
     segmentation = nodes.segmentation.GetSegmentation()
@@ -94,7 +91,7 @@ def test_marks_that_were_deleted_as_a_whole(
     module: Module,
     nodes: Any,
     what: str,
-    errors: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     slicer.mrmlScene.RemoveNode(getattr(nodes, what))
     nodes = None
@@ -109,7 +106,7 @@ def test_the_scan_is_renamed_in_mid_run_and_deleted_afterwards(
     module: Module,
     chest: Volume,
     tmp_path: Path,
-    errors: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     volume = add(module, chest)
     run = click_detect(module)
@@ -260,7 +257,7 @@ def test_the_scan_is_deleted_while_its_report_is_made(
     module: Module,
     nodes: Any,
     tmp_path: Path,
-    errors: list[str],  # noqa: F811
+    errors: list[str],
 ) -> None:
     module.widget.logic.makeExportRun = ExportHere
     module.widget.logic.installPackages = lambda requirements: None

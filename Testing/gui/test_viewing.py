@@ -17,14 +17,13 @@ from gui.driving import (
     add,
     center_of,
     click_detect,
-    detect,
     detected,
     end_run,
     position_of,
     select_row,
     selected_row,
     set_threshold,
-    show_views,
+    show_detection,
     table_column,
     wait_until,
 )
@@ -39,16 +38,8 @@ from LungNoduleCADLib.volume import Volume
 
 
 @pytest.fixture
-def views(module: Module) -> dict[str, Any]:
-    return show_views()
-
-
-@pytest.fixture
 def nodes(module: Module, views: dict[str, Any], chest: Volume, tmp_path: Path) -> Any:
-    add(module, chest)
-    nodes = detect(module, tmp_path)
-    set_threshold(module, 0.5)
-    return nodes
+    return show_detection(module, chest, tmp_path, threshold=0.5)
 
 
 def volume_display(module: Module) -> Any:

@@ -103,13 +103,18 @@ def test_showing_says_what_the_table_shows(logic: ReferenceLogic, scene: Reviewe
     assert logic.showFindings(scene.nodes, 0.9, showRejected=True) == {"N1": True, "N2": False, "N3": False}
 
 
-def test_a_nodule_is_added_where_it_was_clicked_under_a_transform(logic: ReferenceLogic, scene: Reviewed) -> None:
+def put_under_a_transform(scene: Reviewed) -> None:
+    """A quarter turn and a shift of the scan and its marks."""
     matrix = vtkMatrix4x4()
     matrix.DeepCopy([0, -1, 0, 40, 1, 0, 0, -15, 0, 0, 1, 7, 0, 0, 0, 1])
     transform = scene.host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(matrix)
     for node in (scene.volume_node, scene.nodes.candidates, scene.nodes.segmentation):
         node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def test_a_nodule_is_added_where_it_was_clicked_under_a_transform(logic: ReferenceLogic, scene: Reviewed) -> None:
+    put_under_a_transform(scene)
     clicked = [0.0, 0.0, 0.0]
     scene.nodes.candidates.GetNthControlPointPositionWorld(0, clicked)
     added = logic.addNodule(scene.nodes, clicked)
@@ -277,12 +282,7 @@ def test_a_mask_file_is_compared_voxel_by_voxel(logic: ReferenceLogic, scene: Re
 
 
 def test_points_of_the_scene_are_a_reference_under_any_transform(logic: ReferenceLogic, scene: Reviewed) -> None:
-    matrix = vtkMatrix4x4()
-    matrix.DeepCopy([0, -1, 0, 40, 1, 0, 0, -15, 0, 0, 1, 7, 0, 0, 0, 1])
-    transform = scene.host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    transform.SetMatrixTransformToParent(matrix)
-    for node in (scene.volume_node, scene.nodes.candidates, scene.nodes.segmentation):
-        node.SetAndObserveTransformNodeID(transform.GetID())
+    put_under_a_transform(scene)
     points = scene.host.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Readers")
     points.AddControlPointWorld(scene.nodes.candidates.GetNthControlPointPositionWorld(1), "here")
     (reference,) = logic.useReference(scene.nodes, points)

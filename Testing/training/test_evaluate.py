@@ -16,10 +16,11 @@ from LungNoduleCADLib.errors import InputError
 from training import cross_validation
 from training.boxes import load_cubes
 from training.evaluate import main, read_histories
+from training.fold_data_sets import data_sets, known_nodules, source_of
 from training.fold_images import FoldPatches
 from training.nodules import load_nodules
-from training.out_of_fold import data_sets, known_nodules, mark_files, read_out_of_fold, source_of
-from training.publish import OutOfFold, calibrate
+from training.out_of_fold import OutOfFold, mark_files, read_out_of_fold
+from training.publish import calibrate
 from training.sampler import load_lung
 from training.splits import BACKGROUND_SCANS, fold_of
 

@@ -19,7 +19,8 @@ from LungNoduleCADLib.networks.cards import Calibration
 from training import forest, forest_samples
 from training.cross_validation import Seen
 from training.forest_samples import Samples
-from training.publish import OutOfFold, calibrate
+from training.out_of_fold import mark_files, read_out_of_fold
+from training.publish import calibrate
 from training.splits import fold_of
 
 WIDTH = len(OPINIONS) + len(FEATURES)
@@ -189,8 +190,8 @@ def test_the_command_notes_a_share_of_every_mark_and_keeps_its_samples(
     forest.main()
     forest.main()
     assert made == [0, 1, 2, 3, 4]
-    data = OutOfFold.load(output)
-    assert data.features().shape == (len(data.marks), 3) and OutOfFold.load(runs).features().shape[1] == 2
+    data, without = (read_out_of_fold(mark_files(folder)) for folder in (output, runs))
+    assert data.features().shape == (len(data.marks), 3) and without.features().shape[1] == 2
     entry, scores = calibrate(data)
     assert entry["forest_slope"] > 0 and Calibration(**entry).forest_slope == entry["forest_slope"]
     assert scores[data.is_hit()].min() > scores[data.is_false()].max()

@@ -15,8 +15,9 @@ from training_inputs import box, lung, nodule, replaceable, write_prepared
 from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
 from training.nodules import InsertableNodule, insertable, load_nodules, save_nodules, simulated_nodules
+from training.out_of_fold import OutOfFold, mark_files, read_out_of_fold
 from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
-from training.publish import OutOfFold, best_hits, calibrate, default_threshold, metrics, operating_table
+from training.publish import best_hits, calibrate, default_threshold, main, metrics, operating_table
 from training.sampler import SLICES, SliceSampler, Sources, doubtful_regions, insert, oriented
 from training.splits import BACKGROUND_SCANS, BACKGROUND_SLABS, FOLDS, fold_of
 from training.transforms.scanner import THICKNESSES_MM, draw_scanner, slice_operator
@@ -222,7 +223,7 @@ def marks(tmp_path: Path) -> OutOfFold:
             for n in range(10)
         ]  # fmt: skip
         (tmp_path / f"cross-validation-{fold}.json").write_text(json.dumps({"marks": found + false, "cases": cases}))
-    return OutOfFold.load(tmp_path)
+    return read_out_of_fold(mark_files(tmp_path))
 
 
 def test_operating_table_counts_missed_nodules_and_leaves_doubtful_marks_out(tmp_path: Path) -> None:
@@ -255,6 +256,14 @@ def test_default_threshold_is_the_lowest_that_calls_little_healthy_lung_a_nodule
     scores[np.flatnonzero(data.is_false())[:4]] = 0.82  # four in two scans
     assert default_threshold(data, scores, allowed=2) == 0.3
     assert default_threshold(data, scores) == 0.9
+
+
+def test_a_folder_without_marks_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ("--segmentation", "unet", "--classification", "hybrid", "--output", str(tmp_path / "Models"))
+    assert main(["--marks", str(tmp_path), *folders]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"{tmp_path} holds no cross-validation") and printed.err.count("\n") == 1
+    assert printed.out == "" and not (tmp_path / "Models").exists()
 
 
 def test_doubtful_regions_are_in_known_scans() -> None:

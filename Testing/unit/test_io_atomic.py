@@ -183,6 +183,24 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e
     assert _names(tmp_path) == []
 
 
+def test_what_cannot_be_written_into_the_folder_is_named_as_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(OutputError) as caught, output_folder(tmp_path / "result") as folder:
+        write_text(folder / "report.html", "<html>")
+    expected = "the disk is full; free some space; nothing was left behind."
+    assert str(caught.value) == f"{tmp_path / 'result'} could not be written: {expected}"
+    elsewhere = tmp_path / "elsewhere.json"
+    with pytest.raises(OutputError) as caught, output_folder(tmp_path / "result"):
+        write_json(elsewhere, {})
+    assert str(caught.value) == f"{elsewhere} could not be written: {expected}", "that is not of the folder"
+    assert _names(tmp_path) == []
+
+
 def test_a_short_write_of_numpy_is_an_output_error(tmp_path: Path) -> None:
     with _file_size_limit(1000), pytest.raises(OutputError), output_folder(tmp_path / "result") as folder:
         np.save(folder / "heatmap.npy", np.zeros(100_000))

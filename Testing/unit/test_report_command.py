@@ -298,7 +298,8 @@ def test_an_export_that_fails_half_way_leaves_the_former_one_as_it_was(
         return works(*arguments)
 
     monkeypatch.setattr(atomic.os, name, fails)
-    assert reason in refusal(capfd, dicom.parent, dicom, "--format", EVERY_FORMAT, "--threshold", "0")
+    said = refusal(capfd, dicom.parent, dicom, "--format", EVERY_FORMAT, "--threshold", "0")
+    assert f"{dicom / 'report'} could not be written: {reason}" in said
     assert len(calls) > after
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from LungNoduleCADLib.app.run import DetectionRun, Outcome
 from LungNoduleCADLib.io import read_volume
 
 WAIT_S = 60.0
+pytestmark = pytest.mark.usefixtures("temporary")
 
 FAKE_WORKER = """
 import json, os, subprocess, sys, time
@@ -55,15 +55,6 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 Path(job.request.outputs).write_text(f"{os.getpid()} {child.pid}")
 time.sleep(600)
 """
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The temporary folder of the runs."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 def run_of(tmp_path: Path, end: str, request: DetectionRequest | None = None) -> DetectionRun:

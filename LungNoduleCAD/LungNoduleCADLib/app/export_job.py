@@ -12,7 +12,7 @@ from typing import Any
 from ..io.atomic import write_json
 from ..report.context import GuidelineContext
 from ..report.export import FORMATS
-from ..report.suggestions import GUIDELINES
+from ..report.request import ReportRequest
 from ..rules import Patient, ScreeningExam
 
 SCENE_FORMAT = "mrb"
@@ -57,24 +57,16 @@ class PriorRequest:
 
 
 @dataclass(frozen=True)
-class ExportRequest:
+class ExportRequest(ReportRequest):
     """A reader's choices for one report.
 
     :param folder: in which the report gets a folder of its own.
-    :param formats: of `EXPORT_FORMATS`. :param guidelines: of `GUIDELINES`.
-    :param context: what the guidelines ask beyond the nodules.
-    :param notes: the reader's, for the whole.
-    :param threshold: least score that counts; None takes the detection's.
+    :param formats: of `EXPORT_FORMATS`.
     :param prior: of the scan to compare with, where there is one.
     """
 
     folder: str
     formats: tuple[str, ...] = ("html", "pdf", "json")
-    guidelines: tuple[str, ...] = GUIDELINES
-    context: GuidelineContext = field(default_factory=GuidelineContext)
-    deidentify: bool = False
-    notes: str = ""
-    threshold: float | None = None
     prior: PriorRequest = field(default_factory=PriorRequest)
 
     def is_valid(self) -> tuple[bool, str]:
@@ -85,14 +77,10 @@ class ExportRequest:
             return False, f"{self.folder} is a file; choose a folder for the report."
         if not self.formats:
             return False, "No format is chosen; tick at least one."
-        for what, chosen, known in (
-            ("format", self.formats, EXPORT_FORMATS),
-            ("guideline", self.guidelines, GUIDELINES),
-        ):
-            if unknown := [name for name in chosen if name not in known]:
-                return False, f"The {what} '{unknown[0]}' is unknown; choose from {', '.join(known)}."
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            return False, f"The threshold {self.threshold:g} is no probability; choose one from 0 to 1."
+        if unknown := [name for name in self.formats if name not in EXPORT_FORMATS]:
+            return False, f"The format '{unknown[0]}' is unknown; choose from {', '.join(EXPORT_FORMATS)}."
+        if refusal := self.refusal():
+            return False, refusal
         return self.prior.is_valid()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import write_json
+from .operating_table import CARD_NAME, needs_forest
 
-CARD_NAMES = ("segmentation.json", "classification.json")
+CARD_NAMES = ("segmentation.json", CARD_NAME)
+FOREST_CARD_NAME = "appearance.json"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class DetectionRequest:
     def is_valid(self) -> tuple[bool, str]:
         """Whether a run can begin, and if not, why: one sentence."""
         if self.weights is not None:
-            missing = [name for name in CARD_NAMES if not (Path(self.weights) / name).is_file()]
+            names = (*CARD_NAMES, FOREST_CARD_NAME) if needs_forest(self.weights) else CARD_NAMES
+            missing = [name for name in names if not (Path(self.weights) / name).is_file()]
             if missing:
                 return False, f"The folder {self.weights} has no {missing[0]}; choose the detector's folder."
         if self.outputs is not None and Path(self.outputs).is_file():

@@ -89,10 +89,18 @@ class OperatingTable:
 def card_title(weights: Path | str) -> str:
     """Name and version on the card of a folder of weights; empty where there is no card."""
     try:
-        card = json.loads((Path(weights) / CARD_NAME).read_text(encoding="utf-8"))
+        card = _card(weights)
         return f"{card['name']} {card['version']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def needs_forest(weights: Path | str) -> bool:
+    """Whether the scores of a folder of weights hang on a forest too; False where there is no card that says so."""
+    try:
+        return bool(_card(weights)["calibration"].get("forest_slope"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def read_operating_table(weights: Path | str) -> OperatingTable | None:
@@ -101,8 +109,12 @@ def read_operating_table(weights: Path | str) -> OperatingTable | None:
     Faults of the card are not reported here: the detector's own, full check refuses such a card with the reason.
     """
     try:
-        card = json.loads((Path(weights) / CARD_NAME).read_text(encoding="utf-8"))
+        card = _card(weights)
         validation = str((card.get("metrics") or {}).get("validation", ""))
         return OperatingTable.from_points(card["operating_table"], card["default_threshold"], validation)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _card(weights: Path | str) -> Any:
+    return json.loads((Path(weights) / CARD_NAME).read_text(encoding="utf-8"))

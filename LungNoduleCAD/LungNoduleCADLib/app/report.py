@@ -5,18 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..report.build import build_report
-from ..report.context import GuidelineContext
 from ..report.dicom_objects import KEYWORDS
 from ..report.export import OF_DICOM, PACKAGES, WITH_PICTURES, Sources, check_formats, render_report, silence
 from ..report.model import Report
 from ..report.record import Record, read_record
-from ..report.suggestions import GUIDELINES
+from ..report.request import ReportRequest
 from ..report.words import headline, review_text
 from ..volume import Volume
 from .report_prior import PriorTask, compared_with_prior, read_prior
@@ -29,15 +27,13 @@ NO_SEGMENTATION = "No DICOM SEG was written: there is no finding with an outline
 
 
 @dataclass(frozen=True)
-class ReportTask:
+class ReportTask(ReportRequest):
     """What to report, as the command line takes it.
 
     :param result: folder that a detection wrote. :param output: None takes a folder in it.
     :param source: where the scan is now; None takes the place it was read from.
     :param review: a review's file; None takes the one in the result folder, where there is one.
-    :param guidelines: which suggestions to give, of `GUIDELINES`; :param context: what they ask of patient and
-        examination.
-    :param notes: a reader's, for the whole. :param prior: an earlier examination to compare with.
+    :param prior: an earlier examination to compare with.
     """
 
     result: Path
@@ -45,11 +41,6 @@ class ReportTask:
     output: Path | None = None
     source: Path | None = None
     review: Path | None = None
-    guidelines: tuple[str, ...] = GUIDELINES
-    threshold: float | None = None
-    deidentify: bool = False
-    notes: str = ""
-    context: GuidelineContext = field(default_factory=GuidelineContext)
     prior: PriorTask | None = None
 
     @property
@@ -62,10 +53,8 @@ class ReportTask:
 
         :raises InputError: naming the first choice that cannot be.
         """
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise InputError(f"The threshold {self.threshold:g} is no probability; choose one from 0 to 1.")
-        if unknown := [name for name in self.guidelines if name not in GUIDELINES]:
-            raise InputError(f"The guideline '{unknown[0]}' is unknown; choose from {', '.join(GUIDELINES)}, or none.")
+        if refusal := self.refusal():
+            raise InputError(refusal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +101,7 @@ def make_report(task: ReportTask) -> ReportOutcome:
             resampled=_is_resampled(record),
             prior=None if follow_up is None else follow_up.grid,
         )
-        report = build_report(
-            record.result,
-            record.grid,
-            review,
-            guidelines=task.guidelines,
-            context=task.context,
-            follow_up=follow_up,
-            threshold=task.threshold,
-            detected_at=record.detected_at,
-            notes=task.notes,
-        )
+        report = task.report_of(record, review, follow_up)
         files = render_report(report, task.formats, sources, deidentify=task.deidentify)
         for name, content in files.items():
             write_bytes(folder / name, content)

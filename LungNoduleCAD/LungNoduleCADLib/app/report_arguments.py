@@ -25,7 +25,8 @@ def add_report_arguments(parser: argparse.ArgumentParser, day: Callable[[str], d
     parser.add_argument("result", type=Path, metavar="RESULT_DIR", help="folder that `detect` wrote")
     parser.add_argument("--format", type=_names, metavar="LIST", help="of html, pdf, csv, json, sr, seg, png (default: "
                         "html,pdf,csv,json)")  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the folder `report` in RESULT_DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the folder `report`, or "
+                        "`report-deidentified`, in RESULT_DIR")  # fmt: skip
     parser.add_argument("--deidentify", action="store_true", help="leave out name, number, dates, free text and paths")
     parser.add_argument("--source", type=Path, metavar="PATH", help="where the scan is now, when it was moved")
     parser.add_argument("--review", type=Path, metavar="FILE", help="the review (default: review.json in RESULT_DIR)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..findings import DetectionResult, VoxelMask
-from ..report.record import candidate_from_json
+from ..report.record import result_from_json
 from ..report.tables import write_findings_json
 from ..volume import Volume
 
@@ -48,17 +48,5 @@ def load_result(folder: Path) -> tuple[DetectionResult, str]:
         VoxelMask((int(start[0]), int(start[1]), int(start[2])), voxels.reshape(tuple(shape)))
         for start, shape, voxels in zip(starts, shapes, np.split(bits, np.cumsum(sizes)[:-1]), strict=False)
     ]
-    candidates = tuple(
-        candidate_from_json(entry, mask) for entry, mask in zip(content["candidates"], masks, strict=True)
-    )
-    result = DetectionResult(
-        candidates=candidates,
-        threshold=float(content["threshold"]),
-        series=content["series"],
-        settings=content["settings"],
-        model=content["model"],
-        versions=content["versions"],
-        timings_s=content["timings_s"],
-        warnings=tuple(content["warnings"]),
-    )
-    return result, text
+    labels = [f"N{entry['id']}" for entry in content["candidates"]]
+    return result_from_json(content, dict(zip(labels, masks, strict=True))), text

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ..errors import LungNoduleCADError
+from ..errors import LungNoduleCADError, OutputError
 from ..findings import DetectionResult
 from ..volume import Volume
 from .child_process import SECONDS_TO_END, end_process_tree, start_process, worker_command
@@ -125,8 +125,11 @@ class WorkerRun(ABC):
 
     def _run_in(self, folder: Path) -> Outcome:
         self._reports.put({"stage": "preparing", "fraction": 0.0})
-        if not self._write_job(folder):
-            return Outcome.CANCELLED
+        try:
+            if not self._write_job(folder):
+                return Outcome.CANCELLED
+        except OutputError as failure:  # it names a file that no user knows; what the system said is of the folder
+            raise failure.__cause__ or failure from None
         self._reports.put({"stage": "starting", "fraction": 0.0})
         error, code = self._run_worker(folder)
         if code == 0:

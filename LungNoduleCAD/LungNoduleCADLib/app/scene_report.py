@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..report.build import build_report
 from ..report.export import OF_DICOM, Sources, check_formats, render_report, silence
 from ..report.model import Report
 from ..report.record import Record
@@ -55,17 +54,7 @@ def export_scene(job: ExportJob, home: Path, progress: Progress) -> None:
             progress("comparing", 0.0)
         follow_up = compared_in_scene(job, home, record, review)
         progress("rendering", 0.0)
-        report = build_report(
-            record.result,
-            record.grid,
-            review,
-            guidelines=request.guidelines,
-            context=request.context,
-            follow_up=follow_up,
-            threshold=request.threshold,
-            detected_at=record.detected_at,
-            notes=request.notes,
-        )
+        report = request.report_of(record, review, follow_up)
         sources = replace(sources, prior=None if follow_up is None else follow_up.grid)
         files = _rendered(report, formats, sources, request)
         progress("writing", 0.0)

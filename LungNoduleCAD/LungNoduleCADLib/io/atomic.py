@@ -35,6 +35,15 @@ FULL_BELOW_BYTES = 1 << 20
 """Free space that counts as none, when a library fails to write without saying why."""
 
 
+class _NotWritten(OutputError):
+    """What could not be written, and what the system said of it."""
+
+    def __init__(self, target: Path, failure: OSError) -> None:
+        reason = REASONS.get(failure.errno or 0, f"{failure.strerror or failure}; choose another place")
+        super().__init__(f"{target} could not be written: {reason}; nothing was left behind.")
+        self.target, self.failure = target, failure
+
+
 @contextmanager
 def output_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it becomes `path` when the block ends, and is removed when the block fails.
@@ -58,7 +67,7 @@ def output_folder(path: str | Path) -> Iterator[Path]:
         _check_replaceable(target)  # the run may have taken minutes
         _swap(partial, target)
     except BaseException as error:
-        cause = _write_failure(error, target)  # looks at the free space, so before any is freed
+        cause = _write_failure(error, target, partial)  # looks at the free space, so before any is freed
         shutil.rmtree(partial, ignore_errors=True)
         if not target.exists():
             for parent in created:  # nearest first; one that holds something else stays
@@ -87,7 +96,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _output_error(target, error) from error
+            raise _NotWritten(target, error) from error
         raise
 
 
@@ -137,7 +146,7 @@ def _check_replaceable(target: Path) -> None:
             return
         known = set(json.loads((target / MARKER).read_text(encoding="utf-8"))["files"]) if MARKER in present else set()
     except OSError as error:
-        raise _output_error(target, error) from error
+        raise _NotWritten(target, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{target} is a damaged result folder; remove it or choose another.") from error
     foreign = sorted(present - known - {MARKER})
@@ -160,20 +169,20 @@ def _swap(partial: Path, target: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def _write_failure(error: BaseException, target: Path) -> OutputError | None:
-    """The error to show instead, when this one is about writing; ITK and VTK fail on a full disk without saying so."""
+def _write_failure(error: BaseException, target: Path, partial: Path) -> OutputError | None:
+    """The error to show instead, when this one is about writing; ITK and VTK fail on a full disk without saying so.
+
+    A file of the unfinished folder is no name that the user knows: the folder's own is.
+    """
+    if isinstance(error, _NotWritten) and partial in error.target.parents:
+        return _NotWritten(target, error.failure)
     if isinstance(error, OutputError) or not isinstance(error, Exception):
         return None
     if isinstance(error, OSError) and error.errno in REASONS:
-        return _output_error(target, error)
+        return _NotWritten(target, error)
     place = next((p for p in target.parents if p.exists()), target)
     if isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(place).free < FULL_BELOW_BYTES:
-        return _output_error(target, OSError(errno.ENOSPC, ""))
+        return _NotWritten(target, OSError(errno.ENOSPC, ""))
     if isinstance(error, OSError) and error.errno is None:  # numpy: "1048576 requested and 262128 written"
-        return _output_error(target, error)
+        return _NotWritten(target, error)
     return None
-
-
-def _output_error(target: Path, error: OSError) -> OutputError:
-    reason = REASONS.get(error.errno or 0, f"{error.strerror or error}; choose another place")
-    return OutputError(f"{target} could not be written: {reason}; nothing was left behind.")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..volume import ORTHOGONALITY_TOLERANCE, Volume
@@ -54,10 +52,10 @@ def read_image(path: Path) -> Volume:
     matrix = np.eye(4)
     matrix[:3, :3] = axes * np.array(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
-    voxels, matrix = _slices_along_the_body(sitk.GetArrayFromImage(image), matrix)
     source = os.path.abspath(path)
     metadata = {"source": source, "format": FORMATS[suffix], "modality": "", "series_uid": image_stem(path)}
-    return Volume(voxels, matrix, metadata)
+    volume = Volume(sitk.GetArrayFromImage(image), matrix, metadata).along_the_body()
+    return volume.with_voxels(np.ascontiguousarray(volume.voxels))
 
 
 def _execute(path: Path) -> sitk.Image:
@@ -95,19 +93,3 @@ def _three_dimensional(image: sitk.Image, path: Path) -> sitk.Image:
     if image.GetDimension() < 3 or min(image.GetSize()) < 2:
         raise InputError(f"{path} is a single slice ({'x'.join(map(str, image.GetSize()))}); give a CT volume.")
     return image
-
-
-def _slices_along_the_body(
-    voxels: NDArray[Any], matrix: NDArray[np.float64]
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Reorder the axes so that k is nearest to z and i to x: the networks look at axial slices. No voxel is changed."""
-    axes = np.abs(matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0))
-    k = int(np.argmax(axes[2]))
-    i = max((axis for axis in range(3) if axis != k), key=lambda axis: axes[0, axis])
-    order = (i, 3 - i - k, k)
-    if order == (0, 1, 2):
-        return voxels, matrix
-    reordered = matrix.copy()
-    reordered[:3, :3] = matrix[:3, order]
-    kji = tuple(2 - axis for axis in reversed(order))
-    return np.ascontiguousarray(voxels.transpose(kji)), reordered

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..rules import Recommendation
-from .follow_up import Growth
+from .follow_up import Growth, PriorFinding
 from .model import NOTICE, Report, ReportFinding
 from .quantities import QUANTITIES
 
@@ -58,21 +58,12 @@ def report_as_json(report: Report) -> dict[str, Any]:
 def _finding(finding: ReportFinding) -> dict[str, Any]:
     measured = finding.measured
     return {
-        "label": finding.label,
-        "tracking_uid": finding.tracking_uid,
-        "status": finding.status,
-        "reader": finding.reader,
+        **_entries(finding, "label", "tracking_uid", "status", "reader"),
         "reviewed_at": _time(finding.reviewed_at),
-        "reason": finding.reason,
-        "comment": finding.comment,
+        **_entries(finding, "reason", "comment"),
         "center_lps": list(finding.center_lps),
-        "slice_number": finding.slice_number,
-        "sop_instance_uid": finding.sop_instance_uid,
-        "density": finding.density,
-        "side": measured.side,
-        "zone": measured.zone,
-        "juxtapleural": measured.juxtapleural,
-        "juxtavascular": measured.juxtavascular,
+        **_entries(finding, "slice_number", "sop_instance_uid", "density"),
+        **_entries(measured, "side", "zone", "juxtapleural", "juxtavascular"),
         "measurements": {quantity.key: quantity.of(finding) for quantity in QUANTITIES},
         "callipers": finding.callipers_mm is not None,
         "automatic": {
@@ -93,26 +84,20 @@ def _finding(finding: ReportFinding) -> dict[str, Any]:
 
 
 def _growth(growth: Growth) -> dict[str, Any]:
-    prior = growth.prior
     return {
-        "status": growth.status,
-        "meaning": growth.meaning,
-        "note": growth.note,
+        **_entries(growth, "status", "meaning", "note"),
         "place_in_other_lps": list(growth.place_lps),
-        "prior": None
-        if prior is None
-        else {
-            "label": prior.label,
-            "center_lps": list(prior.center_lps),
-            "slice_number": prior.slice_number,
-            "sop_instance_uid": prior.sop_instance_uid,
-            "density": prior.density,
-            "location": prior.location,
-            "mean_diameter_mm": prior.mean_diameter_mm,
-            "solid_diameter_mm": prior.solid_diameter_mm,
-            "volume_mm3": prior.volume_mm3,
-        },
+        "prior": None if growth.prior is None else _prior(growth.prior),
         "change": None if growth.change is None else asdict(growth.change),
+    }
+
+
+def _prior(prior: PriorFinding) -> dict[str, Any]:
+    return {
+        "label": prior.label,
+        "center_lps": list(prior.center_lps),
+        **_entries(prior, "slice_number", "sop_instance_uid", "density", "location"),
+        **_entries(prior, "mean_diameter_mm", "solid_diameter_mm", "volume_mm3"),
     }
 
 
@@ -128,6 +113,11 @@ def _recommendation(advice: Recommendation) -> dict[str, Any]:
         "final_management": advice.final_management,
         "overridden_by": None if decision is None else {"reader": decision.reader, "reason": decision.reason},
     }
+
+
+def _entries(item: Any, *names: str) -> dict[str, Any]:
+    """What an object says under these names."""
+    return {name: getattr(item, name) for name in names}
 
 
 def _points(segment: tuple[Any, ...] | None) -> list[list[float]] | None:

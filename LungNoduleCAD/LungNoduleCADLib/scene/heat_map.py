@@ -11,7 +11,7 @@ from typing import Any
 from ..explain.heat import HEAT_OPACITY, visible_from
 from ..volume import Volume
 from .detections import HEAT_MAP_ROLE, VOLUME_ROLE, DetectionNodes
-from .geometry import ijk_to_ras_matrix, scalars_from_array
+from .nodes import make_volume_node
 
 HEAT_MAP_NAME = "Heat map"
 FINDING_ATTRIBUTE, KIND_ATTRIBUTE, OPACITY_ATTRIBUTE = (
@@ -98,15 +98,8 @@ def set_heat_opacity(scene: Any, nodes: DetectionNodes, opacity: float) -> None:
 
 def _add_volume(scene: Any, values: Volume, name: str) -> Any:
     import slicer
-    from vtkmodules.vtkCommonDataModel import vtkImageData
 
-    image = vtkImageData()
-    image.SetDimensions(*values.shape[::-1])
-    image.GetPointData().SetScalars(scalars_from_array(values.voxels))
-    node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetName(name)
-    node.SetIJKToRASMatrix(ijk_to_ras_matrix(values.ijk_to_lps))
-    node.SetAndObserveImageData(image)
+    node = make_volume_node(values, name)
     node.SetHideFromEditors(True)
     greatest = max(float(values.voxels.max()), 0.0)
     display = slicer.vtkMRMLScalarVolumeDisplayNode()

@@ -60,15 +60,8 @@ def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
     Where the metadata has the slices' SOP instance UIDs, the node names them, which DICOM export needs.
     """
     import slicer
-    from vtkmodules.vtkCommonDataModel import vtkImageData
 
-    image = vtkImageData()
-    image.SetDimensions(*volume.shape[::-1])
-    image.GetPointData().SetScalars(scalars_from_array(volume.voxels))
-    node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetName(name)
-    node.SetIJKToRASMatrix(ijk_to_ras_matrix(volume.ijk_to_lps))
-    node.SetAndObserveImageData(image)
+    node = make_volume_node(volume, name)
     if instance_uids := volume.metadata.get("sop_instance_uids"):
         node.SetAttribute("DICOM.instanceUIDs", " ".join(str(uid) for uid in instance_uids))
 
@@ -80,6 +73,21 @@ def add_volume_node(scene: Any, volume: Volume, name: str) -> Any:
     scene.AddNode(display)
     scene.AddNode(node)
     node.SetAndObserveDisplayNodeID(display.GetID())
+    return node
+
+
+def make_volume_node(volume: Volume, name: str) -> Any:
+    """A `vtkMRMLScalarVolumeNode` of no scene yet, over the volume's own memory (not copied)."""
+    import slicer
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+
+    image = vtkImageData()
+    image.SetDimensions(*volume.shape[::-1])
+    image.GetPointData().SetScalars(scalars_from_array(volume.voxels))
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(name)
+    node.SetIJKToRASMatrix(ijk_to_ras_matrix(volume.ijk_to_lps))
+    node.SetAndObserveImageData(image)
     return node
 
 

@@ -31,8 +31,7 @@ def volume_from_node(node: Any) -> Volume:
     to_ras = vtkMatrix4x4()
     node.GetIJKToRASMatrix(to_ras)
     metadata = {"source": name, "series_description": name, "series_uid": "", "modality": "", "format": "MRML"}
-    voxels, matrix = _slices_along_the_body(array_from_image(image), LPS_TO_RAS @ matrix_from_vtk(to_ras))
-    return Volume(voxels, matrix, metadata)
+    return Volume(array_from_image(image), LPS_TO_RAS @ matrix_from_vtk(to_ras), metadata).along_the_body()
 
 
 def turned_to_grid(volume: Volume, ijk_to_lps: NDArray[np.float64]) -> Volume:
@@ -53,16 +52,3 @@ def turned_to_grid(volume: Volume, ijk_to_lps: NDArray[np.float64]) -> Volume:
             "it was, or run the detection again."
         )
     return turned
-
-
-def _slices_along_the_body(
-    voxels: NDArray[Any], ijk_to_lps: NDArray[np.float64]
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """k becomes the axis nearest to z, i the one nearest to x; a view, no voxel is moved."""
-    axes = np.abs(ijk_to_lps[:3, :3] / np.linalg.norm(ijk_to_lps[:3, :3], axis=0))
-    k = int(np.argmax(axes[2]))
-    i = max((axis for axis in range(3) if axis != k), key=lambda axis: axes[0, axis])
-    order = [i, 3 - i - k, k]
-    matrix = ijk_to_lps.copy()
-    matrix[:3, :3] = ijk_to_lps[:3, order]
-    return voxels.transpose([2 - axis for axis in reversed(order)]), matrix

@@ -1,5 +1,5 @@
 """The fixtures of the tests of reviews."""
 
-from gui.reviewing import answers, errors, nodes, scan, shown, views
+from gui.reviewing import answers, nodes, scan
 
-__all__ = ["answers", "errors", "nodes", "scan", "shown", "views"]
+__all__ = ["answers", "nodes", "scan"]

@@ -10,8 +10,10 @@ from PySide6 import QtTest
 from PySide6.QtCore import Qt
 
 from gui.driving import (
+    click_row,
     is_visible,
     points_shown,
+    press,
     segments_shown,
     select_row,
     selected_row,
@@ -19,16 +21,7 @@ from gui.driving import (
     table_column,
     texts,
 )
-from gui.reviewing import (
-    choose_item,
-    choose_reason,
-    enabled,
-    missed_ras,
-    place,
-    said,
-    trail,
-)
-from gui.test_selection import click_row, press
+from gui.reviewing import choose_item, choose_reason, enabled, missed_ras, place, said, trail
 from LungNoduleCADLib.volume import Volume
 
 

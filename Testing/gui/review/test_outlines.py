@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 
 from gui.driving import (
     click_detect,
+    click_row,
     is_visible,
     points_shown,
     segments_shown,
@@ -22,14 +23,7 @@ from gui.driving import (
     table_column,
     wait_until,
 )
-from gui.reviewing import (
-    BALL_MM,
-    missed_ras,
-    place,
-    said,
-    trail,
-)
-from gui.test_selection import click_row
+from gui.reviewing import BALL_MM, missed_ras, place, said, trail
 from LungNoduleCADLib.scene.geometry import to_ras
 from LungNoduleCADLib.scene.segments import make_labelmap, read_mask
 from LungNoduleCADLib.volume import Volume

@@ -11,6 +11,7 @@ from host import Module, load_module
 
 from gui.driving import (
     add,
+    click,
     detect,
     is_visible,
     points_shown,
@@ -23,15 +24,7 @@ from gui.driving import (
     texts,
 )
 from gui.module_inputs import MODULE_FILE, FakeRun
-from gui.reviewing import (
-    Answers,
-    choose_item,
-    missed_ras,
-    place,
-    said,
-    trail,
-)
-from gui.test_selection import click
+from gui.reviewing import Answers, choose_item, missed_ras, place, said, trail
 from LungNoduleCADLib.volume import Volume
 
 
@@ -123,7 +116,7 @@ def test_second_reader_must_have_a_name_before_the_run(
 # -- the trail -------------------------------------------------------------------------------------------------------
 def trail_rows(module: Module) -> list[tuple[str, str, bool]]:
     """Action, findings, struck out."""
-    table = module.widget.panel.candidates.review._trail._table
+    table = module.widget.panel.candidates.review.history._trail._table
     return [
         (table.item(n, 2).text(), table.item(n, 3).text(), table.item(n, 2).font().strikeOut())
         for n in range(table.property("rowCount"))
@@ -138,8 +131,8 @@ def test_audit_trail_can_be_read_while_it_grows(module: Module, nodes: Any) -> N
     assert trail_rows(module) == [("accept", "N1", False)]
     ui.undoButton.click()
     assert trail_rows(module) == [("accept", "N1", True), ("undo", "", False)]
-    table = module.widget.panel.candidates.review._trail._table
+    table = module.widget.panel.candidates.review.history._trail._table
     assert table.property("editTriggers") == table.EditTrigger.NoEditTriggers
     assert table.item(0, 1).text() == "Ada"
     slicer.mrmlScene.Clear()
-    assert not module.widget.panel.candidates.review._trail.isOpen
+    assert not module.widget.panel.candidates.review.history._trail.isOpen

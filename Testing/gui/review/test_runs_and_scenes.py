@@ -16,6 +16,7 @@ from gui.driving import (
     detect,
     detected,
     is_visible,
+    save_close_and_open,
     segments_shown,
     select_row,
     set_threshold,
@@ -23,15 +24,7 @@ from gui.driving import (
     table_column,
     texts,
 )
-from gui.reviewing import (
-    Answers,
-    choose_reason,
-    enabled,
-    missed_ras,
-    place,
-    trail,
-)
-from gui.test_life import save_close_and_open
+from gui.reviewing import Answers, choose_reason, enabled, missed_ras, place, trail
 from LungNoduleCADLib.app.states import State
 from LungNoduleCADLib.scene.detections import REVIEW_ROLE
 from LungNoduleCADLib.volume import Volume

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import ctk
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ...errors import LungNoduleCADError
-from ..background import Background
 from ..devices import DeviceChoice, list_devices
 from ..jobs import DetectionRequest
 from ..operating_table import card_title
@@ -20,13 +18,12 @@ from ..run import Outcome
 from ..states import State
 from ..verdict import InputVerdict
 from .candidates_panel import CandidatesPanel
+from .device_chooser import DeviceChooser
 from .export_panel import ExportPanel
 from .input_check import InputCheck
-from .logic import MODELS, POLL_MS, DetectionLogic
+from .logic import MODELS, DetectionLogic
 from .performing import DoubleClickGuard
-from .texts import BAD, device_text, error_html, line_html, progress_text, verdict_html
-
-SURE_DEVICES = [DeviceChoice("auto"), DeviceChoice("cpu")]
+from .texts import BAD, error_html, line_html, progress_text, verdict_html
 
 
 class DetectionPanel:
@@ -45,7 +42,7 @@ class DetectionPanel:
         setThreshold: Callable[[float], None],
         findDevices: Callable[[], list[DeviceChoice]] = list_devices,
     ) -> None:
-        self.ui, self._logic, self._findDevices = ui, logic, findDevices
+        self.ui, self._logic = ui, logic
         self.state = State.NO_INPUT
         self._message = self._details = ""
         self._volume: Any = None
@@ -54,6 +51,7 @@ class DetectionPanel:
         self._verdict: InputVerdict | None = InputVerdict()
         self._check = InputCheck(self.onInputChecked)
         self._guard = DoubleClickGuard()
+        self.devices = DeviceChooser(ui.deviceComboBox, findDevices)
         self.candidates = CandidatesPanel(ui, widget, logic, setThreshold)
         self.export = ExportPanel(ui, logic, lambda: self._threshold)
         for pathEdit in (ui.weightsPathLineEdit, ui.outputPathLineEdit):
@@ -64,19 +62,12 @@ class DetectionPanel:
         ui.overrideCheckBox.clicked.connect(self.onOverrideClicked)
         ui.weightsPathLineEdit.currentPathChanged.connect(self.onWeightsChanged)
         logic.listener = self
-        self._setDevices(SURE_DEVICES)
-        self._devices: Background[list[DeviceChoice]] | None = None
-        self._devicesTimer = qt.QTimer()
-        self._devicesTimer.setInterval(POLL_MS)
-        self._devicesTimer.timeout.connect(self.onDevicesTimer)
         self.refresh(None)
 
     def enter(self) -> None:
         """Called when the module is shown: the GPUs' free memory is asked for anew."""
         self.candidates.enter()
-        if self._devices is None:
-            self._devices = Background(self._findDevices)
-            self._devicesTimer.start()
+        self.devices.ask()
 
     def exit(self) -> None:
         """Called when another module is shown. A run goes on."""
@@ -84,7 +75,7 @@ class DetectionPanel:
 
     def close(self) -> None:
         """End the run and let go of the logic; the panel is not used again."""
-        self._devicesTimer.stop()
+        self.devices.close()
         self._check.close()
         self.candidates.close()
         self.export.close()
@@ -181,13 +172,6 @@ class DetectionPanel:
         isCancelled = outcome is Outcome.CANCELLED and self._volume is not None
         self._setState(self.state, _("Cancelled; the scene is as it was.") if isCancelled else "")
 
-    def onDevicesTimer(self) -> None:
-        """Called until the driver has said which GPUs there are."""
-        if self._devices is not None and self._devices.is_done:
-            self._devicesTimer.stop()
-            self._setDevices(self._devices.answer(SURE_DEVICES))
-            self._devices = None
-
     # -- appearance ------------------------------------------------------------------------------------------------
     def updateGui(self) -> None:
         """The one place where the widgets of input and run follow the state."""
@@ -246,18 +230,10 @@ class DetectionPanel:
         more = {"detailedText": self._details} if self._details else {}
         slicer.util.errorDisplay(self._message, windowTitle=_("Lung Nodule CAD"), **more)
 
-    def _setDevices(self, devices: list[DeviceChoice]) -> None:
-        box = self.ui.deviceComboBox
-        chosen = box.itemData(box.currentIndex)
-        box.clear()
-        for device in devices:
-            box.addItem(device_text(device), device.key)
-        box.currentIndex = max(0, box.findData(chosen))
-
     def _weights(self) -> str | None:
         return self.ui.weightsPathLineEdit.currentPath or None
 
     def _request(self) -> DetectionRequest:
-        device = self.ui.deviceComboBox.itemData(self.ui.deviceComboBox.currentIndex)
         outputs = self.ui.outputPathLineEdit.currentPath or None
-        return DetectionRequest(device or "auto", self._weights(), outputs, bool(self.ui.overrideCheckBox.checked))
+        overridden = bool(self.ui.overrideCheckBox.checked)
+        return DetectionRequest(self.devices.chosen, self._weights(), outputs, overridden)

@@ -16,13 +16,13 @@ from .category_panel import CategoryPanel
 from .exam_panel import ExamPanel
 from .finding_panel import FindingPanel
 from .findings_table import FindingsTable
+from .history_panel import HistoryPanel
 from .logic import DetectionLogic
 from .outline_panel import OutlinePanel
 from .performing import Said, confirm, perform
 from .reader_panel import ReaderPanel
-from .review_texts import reason_names, redo_text, replace_question, review_text, undo_text
+from .review_texts import reason_names, replace_question, review_text
 from .shortcuts import Shortcuts, with_key
-from .trail_view import TrailView
 
 
 class ReviewPanel:
@@ -51,7 +51,7 @@ class ReviewPanel:
         self.callipers = CallipersPanel(ui, logic, self.change, self._tell)
         self.category = CategoryPanel(ui, logic, self.change)
         self.exam = ExamPanel(ui, logic, self.change)
-        self._trail = TrailView(widget)
+        self.history = HistoryPanel(ui, widget, logic, self.change)
         self._reasons = qt.QMenu(ui.rejectButton)
         for reason, text in reason_names().items():
             self._reasons.addAction(text).setData(reason)
@@ -67,9 +67,6 @@ class ReviewPanel:
             button.toolTip = with_key(text, action)
         ui.acceptButton.clicked.connect(self.onAccept)
         ui.reopenButton.clicked.connect(self.onReopen)
-        ui.undoButton.clicked.connect(self.onUndo)
-        ui.redoButton.clicked.connect(self.onRedo)
-        ui.trailButton.clicked.connect(self.onTrail)
         ui.rejectedCheckBox.clicked.connect(self.onRejectedToggled)
         self.keys: dict[str, Callable[[], None]] = {
             "accept": lambda: ui.acceptButton.click(),
@@ -89,7 +86,7 @@ class ReviewPanel:
         """Take over a detection, or none."""
         if nodes != self._nodes:
             self._message = ""
-            self._trail.close()
+            self.history.closeTrail()
         self._nodes = nodes
         self.outlines.show(nodes)
 
@@ -188,19 +185,6 @@ class ReviewPanel:
         else:
             self.ui.commentLineEdit.setFocus()
 
-    def onUndo(self, checked: bool = False) -> None:
-        """Take back the last change."""
-        self.change(self._logic.undo)
-
-    def onRedo(self, checked: bool = False) -> None:
-        """Bring back what was taken back last."""
-        self.change(self._logic.redo)
-
-    def onTrail(self, checked: bool = False) -> None:
-        """Show everything that readers did."""
-        if self._nodes is not None:
-            self._trail.open(self._logic.trail(self._nodes))
-
     def onRejectedToggled(self, checked: bool = False) -> None:
         """List and draw rejected findings, or not."""
         self._onChanged(None)
@@ -221,6 +205,7 @@ class ReviewPanel:
         self.callipers.updateGui(nodes, finding)
         self.category.updateGui(nodes, finding, threshold)
         self.exam.updateGui(nodes, threshold)
+        self.history.updateGui(nodes)
         self.outlines.updateGui(selected)
         if nodes is None:
             return
@@ -232,12 +217,7 @@ class ReviewPanel:
         ui.acceptButton.enabled = any(finding.status != "accepted" for finding in selected)
         ui.rejectButton.enabled = ui.commentLineEdit.enabled = bool(selected)
         ui.reopenButton.enabled = any(finding.status != "pending" for finding in selected)
-        undo, redo = self._logic.nextUndo(nodes), self._logic.nextRedo(nodes)
-        ui.undoButton.text, ui.undoButton.enabled = undo_text(undo), undo is not None
-        ui.redoButton.text, ui.redoButton.enabled = redo_text(redo), redo is not None
         ui.messageLabel.text, ui.messageLabel.visible = self._message, bool(self._message)
-        if self._trail.isOpen:
-            self._trail.fill(self._logic.trail(nodes))
 
     def _tell(self, message: str) -> None:
         self._message = message
