@@ -20,7 +20,13 @@ FEWEST_SHELL_VOXELS = 20
 
 
 def halo_density(
-    box: LocalBox, found: Bools, allowed: Bools, lung: float, least_share: float, most_sd: float
+    box: LocalBox,
+    found: Bools,
+    allowed: Bools,
+    lung: float,
+    least_share: float,
+    most_sd: float,
+    most_variation: float,
 ) -> float | None:
     """Density of the ground-glass around the solid part of an outline; None where there is lung around it."""
     solid = found & (box.hu > SOLID_HU)
@@ -38,4 +44,7 @@ def halo_density(
     # A seed smaller than the solid part leaves little to look at.
     judged = outer if len(outer) >= FEWEST_SHELL_VOXELS else inner
     share = float((judged > lung + HALO_CONTRAST_HU).mean())
-    return float(np.median(halo)) if share >= least_share and halo.std() <= most_sd else None
+    density = float(np.median(halo))
+    # Its edges vary with its contrast, more than noise where that is high.
+    even = float(halo.std()) <= max(most_sd, most_variation * (density - lung))
+    return density if share >= least_share and even else None

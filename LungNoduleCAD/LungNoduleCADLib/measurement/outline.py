@@ -45,9 +45,9 @@ class RefineSettings:
         and :param most_rounding_mm: its limit; half of that across slices.
     :param rounding_level: occupancy after that smoothing from which on a voxel belongs to the nodule.
     :param halo_share: an outline around whose solid part at least so much is denser than lung, and :param halo_sd: its
-        density as even as this standard deviation, HU, is one of a part-solid nodule, and :param halo_level: is the
-        threshold between lung and its ground-glass. What is denser than lung around other nodules, vessels and partial
-        volume, is not as even.
+        density as even as this standard deviation, HU, or :param halo_variation: as this share of its contrast with
+        the lung, is one of a part-solid nodule, and :param halo_level: is the threshold between lung and its
+        ground-glass. What is denser than lung around other nodules, vessels and partial volume, is not as even.
     :param least_share: an outline of less than this share of the seed's volume (0.43 of its diameter) is a vessel or
         noise, and the seed is the better guess.
     """
@@ -59,7 +59,7 @@ class RefineSettings:
     thicker_mm: float = 1.0
     margin_mm: float = 5.0
     air_hu: float = -550.0
-    hull_share: float = 0.97
+    hull_share: float = 0.985
     hull_margin_mm: float = 1.0
     opening: float = 0.5
     leaving: Leaving = field(default_factory=Leaving)
@@ -69,6 +69,7 @@ class RefineSettings:
     rounding_level: float = 0.35
     halo_share: float = 0.35
     halo_sd: float = 65.0
+    halo_variation: float = 0.25
     halo_level: float = 0.45
     least_share: float = 0.08
 
@@ -138,7 +139,7 @@ def outline_around(
     found = part_with_seed((box.hu > edge_hu) & allowed, box.seed)
     if not found.any():
         return None
-    halo_hu = halo_density(box, found, allowed, lung_hu, settings.halo_share, settings.halo_sd)
+    halo_hu = halo_density(box, found, allowed, lung_hu, settings.halo_share, settings.halo_sd, settings.halo_variation)
     if halo_hu is not None:
         edge_hu = lung_hu + settings.halo_level * (halo_hu - lung_hu)
         found = part_with_seed(((box.hu > edge_hu) & allowed) | found, found)
