@@ -3,8 +3,9 @@
     python -m training.cross_validation --data ../shared/data --cache cache --runs runs --json
     runs/cross-validation.json
 
-Three kinds of input: the left-out patients' cubes (real nodules in their own surroundings), their crops of 4-6 mm
-inserted into the left-out lung, and the left-out lung itself, whose marks outside doubtful regions are false positives.
+Four kinds of input: the left-out patients' cubes (real nodules in their own surroundings), their crops inserted into
+the left-out lung, once those of 4-6 mm and once those of any size, and the left-out lung itself, whose marks outside
+doubtful regions are false positives.
 """
 
 from __future__ import annotations
@@ -35,10 +36,52 @@ from .sampler import Lung, cut, insert, load_cubes, load_lungs, oriented
 from .splits import FOLDS, fold_of
 from .transforms.enhancement import enhanced_slices
 
-INSERTED_SIZE_MM = (4.0, 6.0)
-INSERTIONS_PER_FOLD = 40
 INSERTION_BOX = 80
+LEAST_SHARE_LEFT = 0.75
+"""Of an inserted nodule: when less shows, most fell into the chest wall or a vessel, and no reader would see it."""
+EDGE_SHARE = 0.3
 BATCH = 8
+
+
+@dataclass(frozen=True)
+class Insertions:
+    """Which unseen real nodules are inserted into a left-out lung.
+
+    :param sizes_mm: least and greatest diameter. :param per_fold: how many.
+    :param seed: to which the fold is added. :param prefix: of their numbers, so that no two cases share a name.
+    """
+
+    sizes_mm: tuple[float, float]
+    per_fold: int
+    seed: int = 0
+    prefix: str = ""
+
+    def made(
+        self, lung: Lung, nodules: list[InsertableNodule], fold: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]]:
+        """Boxes of a lung with one of the nodules in each: name, image, mask, diameter."""
+        rng = np.random.default_rng(self.seed + fold)
+        low, high = self.sizes_mm
+        # At their own size: only these kept their readers' rating.
+        fitting = [n for n in nodules if low <= n.diameter_mm <= high and not np.isnan(n.malignancy)]
+        number = 0
+        while number < self.per_fold:
+            nodule = fitting[rng.integers(len(fitting))]
+            pool = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
+            place = pool[rng.integers(len(pool))].astype(int)
+            box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
+            image, mask = insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
+            if mask.sum() < LEAST_SHARE_LEFT * nodule.mask.sum():
+                continue
+            number += 1
+            yield f"{lung.name} {nodule.source} {self.prefix}{number}", image, mask, nodule.diameter_mm
+
+
+INSERTED = {
+    "insertion": Insertions(sizes_mm=(4.0, 6.0), per_fold=40),
+    "any-size": Insertions(sizes_mm=(3.0, 40.0), per_fold=80, seed=1000, prefix="any-"),
+}
+"""By the kind of their cases."""
 
 
 @dataclass(frozen=True)
@@ -124,28 +167,6 @@ class FoldDetector:
         return Seen(prepared, proposals, sides, classify(self._classifier, second, centers, batch=BATCH))
 
 
-def insertions(
-    lung: Lung, nodules: list[InsertableNodule], seed: int
-) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.bool_], float]]:
-    """Boxes of a lung with one unseen real nodule of 4-6 mm in each: name, image, mask, diameter."""
-    rng = np.random.default_rng(seed)
-    # At their own size: only these kept their readers' rating.
-    small = [
-        n for n in nodules if INSERTED_SIZE_MM[0] <= n.diameter_mm <= INSERTED_SIZE_MM[1] and not np.isnan(n.malignancy)
-    ]
-    made = 0
-    while made < INSERTIONS_PER_FOLD:
-        nodule = small[rng.integers(len(small))]
-        pool = lung.edge_places if rng.random() < 0.3 else lung.places
-        place = pool[rng.integers(len(pool))].astype(int)
-        box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
-        image, mask = insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
-        if mask.sum() < 0.75 * nodule.mask.sum():
-            continue  # most of it fell into the chest wall or a vessel: no nodule a reader would see
-        made += 1
-        yield f"{lung.name} {nodule.source} {made}", image, mask, nodule.diameter_mm
-
-
 def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) -> tuple[list[Mark], list[Case]]:
     """All marks and cases of one fold's left-out patients."""
     marks: list[Mark] = []
@@ -183,8 +204,9 @@ def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) ->
             add("cube", cube.name, cube.image, cube.mask, cube.diameter_mm, cube.malignancy)
     lung = load_lungs(cache)[fold]
     nodules = [n for n in load_nodules(cache / "crops.npz") if n.fold == fold]
-    for name, image, mask, diameter in insertions(lung, nodules, seed=fold):
-        add("insertion", name, image, mask, diameter, float("nan"))
+    for kind, inserted in INSERTED.items():
+        for name, image, mask, diameter in inserted.made(lung, nodules, fold):
+            add(kind, name, image, mask, diameter, float("nan"))
     seen = detector(lung.image, lung.lung)
     doubtful = [bool(lung.ignore[tuple(np.rint(p.center_kji).astype(int))]) for p in seen.proposals]
     note("lung", lung.name, seen, [False] * len(doubtful), doubtful)
@@ -207,7 +229,7 @@ def main() -> None:
         path = arguments.json.with_name(f"{arguments.json.stem}-{fold}.json")
         path.write_text(json.dumps({"marks": [asdict(m) for m in marks], "cases": [asdict(c) for c in cases]}))
         hit = {m.case for m in marks if m.hit}
-        for kind in ("cube", "insertion"):
+        for kind in ("cube", *INSERTED):
             own = [c for c in cases if c.kind == kind]
             print(fold, kind, f"{sum(c.case in hit for c in own)}/{len(own)} proposed", flush=True)
 

@@ -14,7 +14,7 @@ from LungNoduleCADLib.evaluation.data_set import Place
 from LungNoduleCADLib.preprocess.patches import extract_patches
 
 from .boxes import load_cubes
-from .cross_validation import insertions
+from .cross_validation import INSERTED
 from .nodules import load_nodules
 from .out_of_fold import OutOfFold
 from .sampler import PATCH, load_lung
@@ -31,7 +31,7 @@ class FoldPatches:
         self._data, self._cache = data, cache
         self._cases = {case["case"]: case for case in marks.cases}
         self._cubes: dict[str, Image] = {}
-        self._inserted: dict[int, dict[str, Image]] = {}
+        self._inserted: dict[tuple[str, int], dict[str, Image]] = {}
         self._lungs: dict[str, tuple[Image, NDArray[np.float64]]] = {}
         folds = {int(case["fold"]) for case in marks.cases}
         needed = [self._lung_path(BACKGROUND_SCANS[fold]) for fold in sorted(folds)]
@@ -71,17 +71,17 @@ class FoldPatches:
 
     def _insertion(self, case: str) -> Image:
         wanted = self._cases[case]
-        fold = int(wanted["fold"])
-        if fold not in self._inserted:
+        kind, fold = str(wanted["kind"]), int(wanted["fold"])
+        if (kind, fold) not in self._inserted:
             lung = load_lung(self._lung_path(BACKGROUND_SCANS[fold]))
             nodules = [n for n in load_nodules(self._cache / "crops.npz") if n.fold == fold]
-            made = insertions(lung, nodules, seed=fold)
-            self._inserted[fold] = {f"{name} {diameter:.3f}": image for name, image, _, diameter in made}
+            made = INSERTED[kind].made(lung, nodules, fold)
+            self._inserted[kind, fold] = {f"{name} {diameter:.3f}": image for name, image, _, diameter in made}
         # Name and diameter both: the same name may be another nodule's where the cache or the code has changed.
         name = f"{case} {wanted['diameter_mm']:.3f}"
-        if name not in self._inserted[fold]:
+        if name not in self._inserted[kind, fold]:
             raise InputError(f"The insertion '{case}' comes out otherwise now; run `training.cross_validation` again.")
-        return self._inserted[fold][name]
+        return self._inserted[kind, fold][name]
 
     def _lung_path(self, scan: str) -> Path:
         return self._cache / f"lung-{scan}.npz"

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cross_validation import INSERTION_BOX, FoldDetector, Seen
+from .cross_validation import EDGE_SHARE, INSERTED, INSERTION_BOX, LEAST_SHARE_LEFT, FoldDetector, Seen
 from .nodules import InsertableNodule, load_nodules
+from .out_of_fold import OutOfFold
 from .sampler import Lung, cut, insert, load_cubes, load_lungs, oriented
 from .splits import fold_of
 from .transforms.scanner import draw_scanner
@@ -20,8 +21,7 @@ from .transforms.scanner import draw_scanner
 SEED = 100
 """Plus the fold: other draws than cross-validation's insertions."""
 LUNG_COPIES, CUBE_COPIES, INSERTIONS, DECOYS = 5, 2, 100, 60
-EDGE_SHARE, OTHER_SCANNER_SHARE = 0.3, 0.6
-LEAST_SHARE_LEFT = 0.75
+OTHER_SCANNER_SHARE = 0.6
 DECOY_REACH_MM = 4.0
 AWAY_MM, FROM_BORDER_MM = 4.0, 13.0
 """How far from a cube's nodule, and from its border, a mark is surely false and has its surroundings."""
@@ -48,10 +48,10 @@ class Samples:
 
     @classmethod
     def of_marks(cls, marks: list[dict[str, Any]], inputs: NDArray[np.float32]) -> Samples:
-        """Cross-validation's marks on nodules, and its false marks in lungs; the others tell nothing."""
-        hit = np.array([mark["hit"] for mark in marks])
-        used = hit | np.array([mark["kind"] == "lung" and not mark["doubtful"] for mark in marks])
-        real = np.array([mark["kind"] != "insertion" for mark in marks])
+        """Cross-validation's marks on nodules, and its false marks in lungs; the others tell nothing or only judge."""
+        data = OutOfFold(marks, [], 1)
+        hit, used = data.is_hit(), data.teaches()
+        real = np.array([mark["kind"] not in INSERTED for mark in marks])
         return cls(inputs[used], hit[used], real[used], np.array([mark["fold"] for mark in marks])[used])
 
     def save(self, path: Path) -> None:

@@ -20,17 +20,27 @@ from .splits import FOLDS
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of case that cross-validation tries."""
+    """A kind of case that cross-validation tries.
+
+    :param only_judges: no forest grows and no calibration is fitted on its marks.
+    """
 
     name: str
     origin: Origin
     what: str
+    only_judges: bool = False
 
 
 KINDS = {
     "cube": Kind("LIDC cubes", "real", "real LIDC-IDRI nodules in 51 mm of their own surroundings"),
     "insertion": Kind(
         "Inserted 4-6 mm", "inserted", "real LIDC-IDRI nodules of 4-6 mm inserted into the lung that the fold left out"
+    ),
+    "any-size": Kind(
+        "Inserted, any size",
+        "inserted",
+        "real LIDC-IDRI nodules of 3 mm and more inserted into the lung that the fold left out",
+        only_judges=True,
     ),
 }
 """By the name that marks and cases give it."""
@@ -62,6 +72,11 @@ class OutOfFold:
     def is_hit(self) -> NDArray[np.bool_]:
         """Marks on a nodule."""
         return np.array([m["hit"] for m in self.marks])
+
+    def teaches(self) -> NDArray[np.bool_]:
+        """Marks that a forest or a calibration learns from: false ones, and those on nodules of kinds that do not only
+        judge."""
+        return self.is_false() | np.array([m["hit"] and not KINDS[m["kind"]].only_judges for m in self.marks])
 
 
 def mark_files(folder: Path) -> list[Path]:

@@ -26,7 +26,7 @@ from LungNoduleCADLib.networks.weights import save_model
 
 from .checkpoints import averaged_hybrid, averaged_unet, wavelet_of
 from .forest import FOREST, load_forest
-from .out_of_fold import OutOfFold, mark_files, read_out_of_fold
+from .out_of_fold import KINDS, OutOfFold, mark_files, read_out_of_fold
 
 VERSION = "1.4.0"
 LICENSE = "Apache-2.0"
@@ -38,6 +38,8 @@ has it, and the slider's preset goes there."""
 OPERATING_POINTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 THRESHOLDS = (0.01, 0.02, *(n / 20 for n in range(1, 14)), *(n / 50 for n in range(35, 50)))
 """Closer together where most scores lie; two digits, as they are shown and set."""
+BAND_FROM_MM = 6.0
+"""Where guidelines begin to follow a nodule up (MacMahon 2017)."""
 DEFAULTS = tuple(n / 10 for n in range(1, 10))
 """Five lungs cannot tell 0.88 from 0.9: a round number, on the strict side."""
 DATA = [
@@ -93,7 +95,7 @@ def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
     Each fold's scores come from a regression on the other folds.
     """
     x, hit = data.features(), data.is_hit()
-    used = hit | data.is_false()
+    used = data.teaches()
     fold = np.array([m["fold"] for m in data.marks])
     scores = np.zeros(len(x))
     for held_out in np.unique(fold):
@@ -111,9 +113,9 @@ def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
     return entry, scores
 
 
-def best_hits(data: OutOfFold, scores: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    """Per case of a kind the score of its best mark on the nodule, -1 when there is none."""
-    best = {c["case"]: -1.0 for c in data.cases if c["kind"] == kind}
+def best_hits(data: OutOfFold, scores: NDArray[np.float64], kind: str, least_mm: float = 0) -> NDArray[np.float64]:
+    """Per case of a kind, from a diameter on, the score of its best mark on the nodule, -1 when there is none."""
+    best = {c["case"]: -1.0 for c in data.cases if c["kind"] == kind and c["diameter_mm"] >= least_mm}
     for mark, score in zip(data.marks, scores, strict=True):
         if mark["hit"] and mark["case"] in best:
             best[mark["case"]] = max(best[mark["case"]], float(score))
@@ -122,14 +124,18 @@ def best_hits(data: OutOfFold, scores: NDArray[np.float64], kind: str) -> NDArra
 
 def operating_table(data: OutOfFold, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Sensitivity on real cubes, and by band, and false positives a scan of left-out lung, by threshold."""
-    cubes, small = best_hits(data, scores, "cube"), best_hits(data, scores, "insertion")
+    cubes = best_hits(data, scores, "cube")
+    bands = {
+        "4-6 mm, inserted": best_hits(data, scores, "insertion"),
+        f"{BAND_FROM_MM:g} mm and more, inserted": best_hits(data, scores, "any-size", BAND_FROM_MM),
+    }
     false = scores[data.is_false()]
     return [
         {
             "threshold": threshold,
             "sensitivity": _share(cubes >= threshold),
             "fp_per_scan": round(float((false >= threshold).sum() / data.folds), 3),
-            "bands": {"4-6 mm, inserted": _share(small >= threshold)} if len(small) else {},
+            "bands": {name: _share(found >= threshold) for name, found in bands.items() if len(found)},
         }
         for threshold in THRESHOLDS
     ]
@@ -144,7 +150,7 @@ def default_threshold(data: OutOfFold, scores: NDArray[np.float64], allowed: flo
 
 def metrics(data: OutOfFold, scores: NDArray[np.float64], threshold: float) -> dict[str, Any]:
     """What the card says of the weights; each number with the data it comes from."""
-    cubes, small = best_hits(data, scores, "cube"), best_hits(data, scores, "insertion")
+    cubes, small, any_size = (best_hits(data, scores, kind) for kind in KINDS)
     false = np.sort(scores[data.is_false()])[::-1]
     limits = [_threshold_at(false, rate * data.folds) for rate in OPERATING_POINTS]
     at_two = limits[OPERATING_POINTS.index(2.0)]
@@ -160,17 +166,20 @@ def metrics(data: OutOfFold, scores: NDArray[np.float64], threshold: float) -> d
     ]
     return {
         "validation": f"{data.folds}-fold by patient: {len(cubes)} real LIDC nodules in 51 mm cubes; {len(small)} "
-        "unseen real nodules of 4-6 mm inserted into the left-out lung; "
+        f"unseen real nodules of 4-6 mm and {len(any_size)} of any size inserted into the left-out lung; "
         f"{data.folds} left-out lungs of cancer patients without their doubtful regions",
         "fp_per_scan": list(OPERATING_POINTS),
         "sensitivity_cubes": [_share(cubes > limit) for limit in limits],
         "sensitivity_inserted_4_6_mm": [_share(small > limit) for limit in limits],
+        "sensitivity_inserted_any_size": [_share(any_size > limit) for limit in limits],
         "threshold_at_2_fp_per_scan": round(at_two, 4),
         "sensitivity_cubes_at_default": _share(cubes >= threshold),
         "sensitivity_inserted_4_6_mm_at_default": _share(small >= threshold),
+        "sensitivity_inserted_any_size_at_default": _share(any_size >= threshold),
         "fp_per_scan_at_default": round(float((false >= threshold).sum() / data.folds), 3),
         "proposed_cubes": _share(cubes >= 0),
         "proposed_inserted_4_6_mm": _share(small >= 0),
+        "proposed_inserted_any_size": _share(any_size >= 0),
         "median_dice_cubes": round(
             float(np.median([c["share_in_mask"] for c in data.cases if c["kind"] == "cube"])), 3
         ),

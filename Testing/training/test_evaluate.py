@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from test_training import prepared  # noqa: F401
 
 from LungNoduleCADLib.errors import InputError
-from training import cross_validation
+from training import cross_validation, fold_images
 from training.boxes import load_cubes
 from training.evaluate import main, read_histories
 from training.fold_data_sets import data_sets, known_nodules, source_of
@@ -29,7 +30,9 @@ FOLDS = (0, 1)
 
 @pytest.fixture(autouse=True)
 def few_insertions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_validation, "INSERTIONS_PER_FOLD", 4)
+    few = {kind: replace(inserted, per_fold=4) for kind, inserted in cross_validation.INSERTED.items()}
+    monkeypatch.setattr(cross_validation, "INSERTED", few)
+    monkeypatch.setattr(fold_images, "INSERTED", few)
 
 
 @pytest.fixture
@@ -64,11 +67,12 @@ def fold_content(fold: int, cache: Path, data: Path) -> dict[str, Any]:
             mark("cube", cube.name, logit, True, [25.0, 25.0, 24.0 + logit])
     lung = load_lung(cache / f"lung-{BACKGROUND_SCANS[fold]}.npz")
     nodules = [nodule for nodule in load_nodules(cache / "crops.npz") if nodule.fold == fold]
-    for name, _, _, diameter in cross_validation.insertions(lung, nodules, seed=fold):
-        case = {"kind": "insertion", "case": name, "fold": fold, "diameter_mm": diameter}
-        cases.append({**case, "malignancy": float("nan"), "share_in_mask": 0.5})
-        mark("insertion", name, 0.5, True, [40.0, 40.0, 40.0])
-        mark("insertion", name, 2.5, False, [10.0, 10.0, 10.0])  # beside the nodule: another one may be there
+    for kind, inserted in cross_validation.INSERTED.items():
+        for name, _, _, diameter in inserted.made(lung, nodules, fold):
+            case = {"kind": kind, "case": name, "fold": fold, "diameter_mm": diameter}
+            cases.append({**case, "malignancy": float("nan"), "share_in_mask": 0.5})
+            mark(kind, name, 0.5, True, [40.0, 40.0, 40.0])
+            mark(kind, name, 2.5, False, [10.0, 10.0, 10.0])  # beside the nodule: another one may be there
     for n, logit in enumerate(generator.normal(-1, 1, 12)):
         mark("lung", BACKGROUND_SCANS[fold], float(logit), False, [30.0, 40.0, 20.0 + n], doubtful=n == 0)
     return {"marks": marks, "cases": cases}
@@ -86,13 +90,14 @@ def run(marks: Path, prepared: tuple[Path, Path], output: Path, *more: str) -> i
 
 def test_marks_become_a_data_set_of_each_kind(marks: Path, prepared: tuple[Path, Path]) -> None:
     out_of_fold = loaded(marks)
-    cubes, inserted = data_sets(out_of_fold, known_nodules(prepared[1]))
-    assert (cubes.origin, inserted.origin) == ("real", "inserted")
+    cubes, inserted, any_size = data_sets(out_of_fold, known_nodules(prepared[1]))
+    assert [data.origin for data in (cubes, inserted, any_size)] == ["real", "inserted", "inserted"]
     count = sum(fold_of(f"patient-{n}") in FOLDS for n in range(25))
-    assert (len(cubes.nodules), len(inserted.nodules)) == (count, 8)
+    assert (len(cubes.nodules), len(inserted.nodules), len(any_size.nodules)) == (count, 8, 8)
+    assert {n.case for n in inserted.nodules}.isdisjoint(n.case for n in any_size.nodules)
     assert np.isneginf(cubes.outcomes.nodule_score).sum() == 2  # the first of each fold
     # False marks are those in the lungs outside doubtful regions, the same for both sets; two lungs, drawn apart.
-    for data in (cubes, inserted):
+    for data in (cubes, inserted, any_size):
         assert len(data.false_marks) == 22 and data.outcomes.scans == 2
         assert [len(part) for part in data.outcomes.listed] == [len(set(data.patient.tolist())), 2]
         assert set(data.outcomes.listed[0]).isdisjoint(data.outcomes.listed[1])
@@ -102,6 +107,16 @@ def test_marks_become_a_data_set_of_each_kind(marks: Path, prepared: tuple[Path,
     second = [n for n in cubes.nodules if n.place == (25.0, 25.0, 27.0)]
     assert len(second) == 2 and all(n.malignancy_score == pytest.approx(1 / (1 + np.exp(-1.5))) for n in second)
     assert "2 left-out lungs" in cubes.description and f"{count} patients" in cubes.description
+
+
+def test_kinds_that_only_judge_teach_nothing(marks: Path) -> None:
+    out_of_fold = loaded(marks)
+    kinds = [mark["kind"] for mark, teaches in zip(out_of_fold.marks, out_of_fold.teaches(), strict=True) if teaches]
+    assert set(kinds) == {"cube", "insertion", "lung"} and "any-size" in {mark["kind"] for mark in out_of_fold.marks}
+    calibration, _ = calibrate(out_of_fold)
+    for mark in out_of_fold.marks:
+        mark["logit"] *= -3 if mark["kind"] == "any-size" else 1
+    assert calibrate(out_of_fold)[0] == calibration
 
 
 def test_what_the_tables_know_of_a_nodule_is_used(marks: Path, prepared: tuple[Path, Path]) -> None:
@@ -115,7 +130,7 @@ def test_what_the_tables_know_of_a_nodule_is_used(marks: Path, prepared: tuple[P
             case["case"] = case["case"].replace("ball", "crop")
     for mark in out_of_fold.marks:
         mark["case"] = mark["case"].replace("ball", "crop")
-    _, inserted = data_sets(out_of_fold, known)
+    _, inserted, _ = data_sets(out_of_fold, known)
     for nodule in inserted.nodules:
         number = int(nodule.case.split(" ")[2])
         assert nodule.density == ("ground-glass" if number % 2 else "solid")
@@ -135,8 +150,9 @@ def test_every_place_is_shown_in_its_own_image(marks: Path, prepared: tuple[Path
     shown = source(BACKGROUND_SCANS[1], (30.0, 40.0, 45.0))
     np.testing.assert_allclose(shown[2:62, :, :], lung.image[:60, 8:72, 13:77] / 255, atol=1e-6)
     nodules = [nodule for nodule in load_nodules(cache / "crops.npz") if nodule.fold == 1]
-    made = list(cross_validation.insertions(lung, nodules, seed=1))
-    np.testing.assert_allclose(source(made[2][0], None), made[2][1][8:72, 8:72, 8:72] / 255, atol=1e-6)
+    for inserted in cross_validation.INSERTED.values():
+        name, image, _, _ = list(inserted.made(lung, nodules, 1))[2]
+        np.testing.assert_allclose(source(name, None), image[8:72, 8:72, 8:72] / 255, atol=1e-6)
 
 
 def test_the_page_of_marks(marks: Path, prepared: tuple[Path, Path], tmp_path: Path) -> None:
@@ -147,7 +163,7 @@ def test_the_page_of_marks(marks: Path, prepared: tuple[Path, Path], tmp_path: P
     output = tmp_path / "page"
     assert run(marks, prepared, output, "--runs", str(runs)) == 0
     record = json.loads((output / "evaluation.json").read_text())
-    assert [s["name"] for s in record["sets"]] == ["LIDC cubes", "Inserted 4-6 mm"]
+    assert [s["name"] for s in record["sets"]] == ["LIDC cubes", "Inserted 4-6 mm", "Inserted, any size"]
     assert {p["name"] for p in record["provenance"]} >= {"cross-validation-0.json", "cross-validation-1.json"}
     files = {path.relative_to(output).as_posix() for path in output.rglob("*")}
     assert "figures/history/unet-fold0.png" in files and "figures/data-sets.png" in files
@@ -165,7 +181,7 @@ def test_marks_and_submissions_share_a_page(marks: Path, tmp_path: Path, capsys:
     argv = ["--marks", str(marks), *tables, "--name", "Elsewhere", "--output", str(tmp_path / "page")]
     assert main([*argv, "--bootstrap", "0"]) == 0
     record = json.loads((tmp_path / "page" / "evaluation.json").read_text())
-    assert [s["name"] for s in record["sets"]] == ["LIDC cubes", "Inserted 4-6 mm", "Elsewhere"]
+    assert [s["name"] for s in record["sets"]] == ["LIDC cubes", "Inserted 4-6 mm", "Inserted, any size", "Elsewhere"]
     assert "Elsewhere (real)" in capsys.readouterr().out
 
 

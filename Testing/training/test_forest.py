@@ -104,6 +104,7 @@ def marks(fold: int) -> list[dict[str, Any]]:
     return (
         [mark("cube", True) for _ in range(12)]
         + [mark("insertion", True) for _ in range(12)]
+        + [mark("any-size", True) for _ in range(5)]
         + [mark("cube", False) for _ in range(3)]
         + [mark("lung", False) for _ in range(30)]
         + [mark("lung", False, doubtful=True) for _ in range(4)]
