@@ -29,7 +29,7 @@ from LungNoduleCADLib.simulation.acquisition import KERNELS, acquire
 from LungNoduleCADLib.simulation.interior import SmoothNoise
 from LungNoduleCADLib.simulation.outline import turned
 from LungNoduleCADLib.simulation.receiving import walls
-from LungNoduleCADLib.simulation.scan_character import ScanCharacter
+from LungNoduleCADLib.simulation.scan_character import SHARPENED_OVER_MM, ScanCharacter, before_sharpening
 
 AIR = -860.0
 
@@ -91,7 +91,7 @@ def test_the_plain_population_draws_no_details_and_the_other_draws_all():
     assert {spec.calcification for spec in rich} == set(CALCIFICATIONS)
     for name in ("vessels", "tags", "spicules", "haze", "cavity_fraction", "roughness_mm"):
         assert any(getattr(spec, name) for spec in rich), name
-    assert all(spec.diameter_mm < 20 for spec in rich if spec.density == "calcified")
+    assert np.mean([spec.density == "calcified" for spec in rich if spec.diameter_mm >= 20]) < 0.05
 
 
 def test_the_same_generator_gives_the_same_detailed_nodule():
@@ -188,6 +188,25 @@ def test_large_nodules_are_as_often_spiculated_as_readers_rated_them():
     assert not any(draw_nodule_spec(rng, LIDC, diameter_mm=20.0, density="calcified").spicules for _ in range(50))
 
 
+def test_calcified_nodules_are_rarer_and_less_dense_the_larger_they_are():
+    rng = np.random.default_rng(0)
+    drawn = {d: [draw_nodule_spec(rng, LIDC, diameter_mm=d) for _ in range(2000)] for d in (5.0, 7.5, 11.0)}
+    of_size = [[spec.hu for spec in specs if spec.density == "calcified"] for specs in drawn.values()]
+    assert [len(found) / 2000 for found in of_size] == pytest.approx([0.14, 0.075, 0.035], abs=0.025)
+    medians = [float(np.median(found)) for found in of_size]
+    assert medians[0] > 800 > 600 > medians[1] > 350 > medians[2] > 200
+
+
+def test_what_hangs_on_the_lungs_vessels_follows_from_the_location_that_is_wanted():
+    rng = np.random.default_rng(0)
+
+    def vessels(location: str) -> float:
+        wanted = {"diameter_mm": 4.0, "density": "solid", "location": location}
+        return float(np.mean([draw_nodule_spec(rng, LIDC, **wanted).vessels > 0 for _ in range(600)]))
+
+    assert vessels("juxtavascular") > vessels("isolated") + 0.1
+
+
 def test_spicules_leave_the_body_in_their_number():
     spec = NoduleSpec(12.0, shape="sphere", edge_mm=0.5, spicules=8)
     alpha, _ = render_nodule(spec, np.random.default_rng(4), 0.5, supersampling=2)
@@ -276,8 +295,31 @@ def test_blur_is_measured_at_the_chest_wall(blur):
     image = lung((60, 60, 60))
     image[:, :, 40:], image[45:] = 40, 40
     fine = ndimage.gaussian_filter(image, blur)
-    measured = measure_scan(fine + np.random.default_rng(0).normal(0, 10, image.shape)).blur_mm
-    assert measured == pytest.approx(blur, abs=0.25)
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(image.shape), (0.5, 0.8, 0.8))
+    measured = measure_scan(fine + 10 * noise / noise.std())
+    assert measured.blur_mm == pytest.approx(blur, abs=0.25) and measured.sharpening < 0.15
+
+
+@pytest.mark.parametrize(("correlated_mm", "low", "high"), [(0.0, 0.55, 0.6), (0.55, 0.2, 0.5), (1.0, 0.0, 0.05)])
+def test_a_kernel_whose_noise_is_not_correlated_sharpens(correlated_mm, low, high):
+    noise = np.random.default_rng(0).standard_normal((30, 60, 60))
+    noise = ndimage.gaussian_filter(noise, (0.5, correlated_mm, correlated_mm))
+    assert low <= measure_scan(AIR + 30 * noise / noise.std()).sharpening <= high
+
+
+def test_a_scan_without_edges_is_taken_for_as_blurred_as_its_noise_is_correlated():
+    noise = np.random.default_rng(0).standard_normal((30, 60, 60))
+    smooth = ndimage.gaussian_filter(noise, (0.5, 1.0, 1.0))
+    sharp, soft = (measure_scan(AIR + 30 * one / one.std()).blur_mm[1] for one in (noise, smooth))
+    assert soft > sharp + 0.1
+
+
+@pytest.mark.parametrize("sharpening", [0.0, 0.3, 0.6])
+def test_the_blur_before_sharpening_makes_edges_as_steep_in_the_end(sharpening):
+    step = np.repeat([0.0, 1.0], 400)
+    once = ndimage.gaussian_filter1d(step, before_sharpening(0.6, sharpening) * 20)
+    sharpened = once + sharpening * (once - ndimage.gaussian_filter1d(once, SHARPENED_OVER_MM * 20))
+    assert np.diff(sharpened).max() * 20 == pytest.approx(1 / (0.6 * np.sqrt(2 * np.pi)), rel=0.02)
 
 
 def test_a_scan_without_lung_has_no_noise_to_measure():
@@ -305,6 +347,19 @@ def test_a_sharper_scan_shows_a_sharper_edge():
         receive_nodule(scan, (20, 20, 20), alpha, hu, quiet(blur), np.random.default_rng(0))
         steepest.append(np.diff(scan[20, 20]).max())
     assert steepest[0] > 1.4 * steepest[1]
+
+
+def test_a_sharpening_kernel_draws_a_dark_rim_in_the_slice_and_keeps_the_nodules_mass():
+    added = []
+    for sharpening in (0.0, 0.5):
+        scan = lung()
+        alpha, hu = render_nodule(NoduleSpec(9.0, shape="sphere", hu=40.0), np.random.default_rng(0), 1.0)
+        receive_nodule(scan, (20, 20, 20), alpha, hu, replace(quiet(), sharpening=sharpening), np.random.default_rng(0))
+        added.append(scan - AIR)
+    plain, sharpened = added
+    assert plain.min() > -1 and -150 < sharpened[20].min() < -30
+    assert sharpened[:, 20, 20].min() > -1  # slices are not reconstructed together
+    assert sharpened.sum() == pytest.approx(plain.sum(), rel=0.01)
 
 
 def test_vessels_run_through_ground_glass_and_not_through_a_solid_nodule():
@@ -358,7 +413,7 @@ def test_a_fitting_place_honours_the_kind(location):
         if location == "juxtapleural":
             assert 1 <= to_wall <= 5
         else:
-            assert to_wall > 4 and (to_vessel <= 5 if location == "juxtavascular" else to_vessel >= 2)
+            assert to_wall > 4 and (to_vessel <= 5 if location == "juxtavascular" else to_vessel >= 4)
 
 
 def test_no_place_is_found_where_none_is_allowed():

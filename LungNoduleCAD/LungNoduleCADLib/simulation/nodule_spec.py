@@ -108,26 +108,36 @@ class Population:
 PLAIN = Population((0.77, 0.08, 0.07, 0.07, 0.01), (0.4, 0.3, 0.3), detailed=False)
 """Mostly solid, about one in seven subsolid (19 % of the positive screening results of Henschke et al. 2002). The
 shares of locations are a choice, not measured: each is frequent enough to be tested. What phantoms are drawn from."""
-LIDC = Population((0.72, 0.06, 0.09, 0.13, 0.0), (0.3, 0.3, 0.4), detailed=True)
+LIDC = Population((0.71, 0.06, 0.09, 0.14, 0.0), (0.3, 0.3, 0.4), detailed=True)
 """As LIDC's readers rated 743 of LUNA16's nodules: texture 5 in 81 % of them, 3 or 4 in 9 %, 1 or 2 in 10 %;
 calcification 1 to 5 (popcorn to central) in 12 %, fat in none. Locations were counted by eye on real nodules at 1 mm:
 most hang on a vessel, a third lies against the pleura."""
 
 _BODY_HU: dict[DensityType, tuple[float, float]] = {
-    "solid": (32.0, 70.0), "part-solid": (-480.0, 110.0), "ground-glass": (-520.0, 90.0), "calcified": (1000.0, 350.0),
+    "solid": (25.0, 50.0), "part-solid": (-480.0, 110.0), "ground-glass": (-520.0, 90.0), "calcified": (950.0, 250.0),
     "fat": (-80.0, 20.0),
 }  # fmt: skip
-"""Mean and SD of LIDC's bodies, HU, such that the 90th percentile of their blurred density agrees with 743 real ones'
-at each texture rating (medians -25, -120 and -520 HU for ratings 5, 3-4 and 1-2) and in the calcified."""
-_SOLID_EDGE_MM = (0.4, 1.2)
+"""Mean and SD of LIDC's bodies, HU, such that the 90th percentile of their blurred density agrees with real ones' at
+each texture rating (medians -67, -215 and -490 HU for ratings 5, 3-4 and 1-2) and in the calcified."""
+_SOLID_EDGE_MM = (0.4, 2.0)
+"""Over how much a small solid body ends; up to 2.5 mm more at 20 mm. Steps would be as steep as the chest wall's in the
+same scan, which real nodules' edges are not: alveoli at their border are partly filled."""
+_CORE_FRACTION = (0.45, 0.85)
+"""A solid core of a third of the diameter hardly shows once the scan has blurred it."""
+_FAINT_HAZE, _MOST_FAINT_HAZE, _CLEAR_HAZE = 0.08, 0.4, (0.1, 0.5)
+"""Haze of small nodules that no reader calls hazy, at most; the same of large ones; and of hazy nodules. Two to three
+millimetres from real nodules of 5 to 8 mm the lung is about 8 HU denser than round simulated ones without haze, from
+there on about 25 HU: larger nodules grow into the lung around them, and it is pressed together."""
 
-_CALCIFIED_UP_TO_MM = 8.0
-"""Calcified nodules are small (80 % of LIDC's between 4.8 and 10.8 mm); larger ones are rarer by the square."""
+_CALCIFIED_UP_TO_MM, _LEAST_CALCIFIED_HU, _CALCIUM_THINS = 5.5, 250.0, 2.5
+"""Calcified nodules are small: readers rated 15 to 20 % of those below 6 mm so, and one in twenty of those above 7 mm;
+shares fall by the square of the diameter. Small granulomas are calcium throughout, larger ones are less so and mostly
+stay below 400 HU: density falls by this power of the diameter."""
 _RATED_MM = (5.1, 6.8, 9.5, 14.2, 21.1)
 _SPICULATED, _MARKEDLY = (0.05, 0.13, 0.22, 0.46, 0.69), (0.01, 0.05, 0.10, 0.22, 0.49)
 """By diameter: how many nodules LIDC's readers rated spiculated (2 to 5 of 5), and how many markedly (3 to 5), as
 `python -m training.reader_ratings` counts them."""
-_TAGGED_SHARE, _CAVITY_SHARE, _HAZY_SHARE = 0.2, 0.015, 0.12
+_TAGGED_SHARE, _CAVITY_SHARE, _HAZY_SHARE = 0.2, 0.025, 0.12
 """Hazy: readers rated the margin 1 or 2 (poorly defined) in 12 to 21 % at any size, subsolid ones among them;
 large ones often have haze in parts, as the measures of their edges say. The other two were set by eye."""
 
@@ -164,7 +174,8 @@ def draw_nodule_spec(
     if population.detailed and drawn.density == "calcified" and rng.random() > (_CALCIFIED_UP_TO_MM / diameter) ** 2:
         drawn = replace(drawn, density="solid")
     density = fixed.get("density", drawn.density)
-    details = _details(diameter, density, drawn.location, rng) if population.detailed else {}
+    location = fixed.get("location", drawn.location)
+    details = _details(diameter, density, location, rng) if population.detailed else {}
     if fixed.get("shape", drawn.shape) == "sphere":
         details.pop("elongation", None)
     return replace(drawn, **{**details, **fixed})
@@ -177,16 +188,19 @@ def _details(diameter: float, density: DensityType, location: Location, rng: np.
     subsolid = density in ("ground-glass", "part-solid")
     hazy = rng.random() < _HAZY_SHARE + 0.45 * size**2 and density != "calcified"
     cavity = rng.random() < _CAVITY_SHARE * (1 + 3 * size) and density == "solid" and diameter > 8
-    hanging = int(rng.integers(0, 3)) if location == "juxtavascular" else int(rng.random() < 0.4)
+    # It is put beside a vessel of the lung, and needs no more of its own.
+    hanging = int(rng.random() < (0.5 if location == "juxtavascular" else 0.25))
     # Small nodules are mostly smooth; large ones mostly grow into the lung unevenly.
-    roughness = float(rng.uniform(0.05, 0.2) + size**1.5 * rng.uniform(0.1, 2.0) + (0.2 * size if subsolid else 0))
-    edge = min(float(rng.uniform(*_SOLID_EDGE_MM)), 0.4 * diameter)
+    roughness = float(rng.uniform(0.1, 0.4) + size**1.5 * rng.uniform(0.1, 1.6) + (0.2 * size if subsolid else 0))
+    edge = min(float(rng.uniform(_SOLID_EDGE_MM[0], _SOLID_EDGE_MM[1] + 2.5 * size**2)), 0.4 * diameter)
+    haze = rng.uniform(*_CLEAR_HAZE) if hazy else rng.uniform(0, min(_FAINT_HAZE + 1.5 * size**3, _MOST_FAINT_HAZE))
     return {
         **({} if subsolid else {"edge_mm": edge}),
-        "hu": float(np.clip(rng.normal(*_BODY_HU[density]) + (20 * size if density == "solid" else 0), -750, 2000)),
+        **({"core_fraction": float(rng.uniform(*_CORE_FRACTION))} if density == "part-solid" else {}),
+        "hu": _body_hu(diameter, density, rng),
         "roughness_mm": roughness if density != "calcified" else 0.1,
-        "heterogeneity_hu": float(rng.uniform(40, 110) if subsolid else rng.uniform(5, 60)),
-        "haze": float(rng.uniform(0.1, 0.5)) if hazy else 0.0,
+        "heterogeneity_hu": float(rng.uniform(40, 110) if subsolid else rng.uniform(5, 30 + 25 * size)),
+        "haze": float(haze) if density != "calcified" else 0.0,
         "elongation": min(1.05 + float(rng.exponential(0.4)), 2.5),
         "calcification": str(rng.choice(CALCIFICATIONS, p=[0.8, 0.12, 0.04, 0.04])),
         "cavity_fraction": float(rng.uniform(0.25, 0.6)) if cavity else 0.0,
@@ -194,6 +208,17 @@ def _details(diameter: float, density: DensityType, location: Location, rng: np.
         "tags": int(rng.integers(1, 4 + int(2 * size))) if rng.random() < _TAGGED_SHARE + 0.4 * size else 0,
         "spicules": _spicules(diameter, rng) if density != "calcified" else 0,
     }
+
+
+def _body_hu(diameter: float, density: DensityType, rng: np.random.Generator) -> float:
+    """Mean density of a body; large solid ones have a little more blood, large calcified ones less calcium."""
+    mean, deviation = _BODY_HU[density]
+    if density == "solid":
+        mean += 20 * min(diameter / 20, 1.0)
+    elif density == "calcified":
+        mean *= min(_CALCIFIED_UP_TO_MM / diameter, 1.0) ** _CALCIUM_THINS
+    least = _LEAST_CALCIFIED_HU if density == "calcified" else -750
+    return float(np.clip(rng.normal(mean, deviation), least, 2000))
 
 
 def _spicules(diameter: float, rng: np.random.Generator) -> int:

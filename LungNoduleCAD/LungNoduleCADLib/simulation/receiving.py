@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .interior import SOFT_TISSUE_HU
 from .nodule_spec import Location
-from .scan_character import ScanCharacter
+from .scan_character import SHARPENED_OVER_MM, ScanCharacter
 
 _WALL_HU, _WALL_MM = -350.0, 2.5
 """Tissue denser than that and thicker than twice that is no vessel: chest wall, mediastinum, diaphragm."""
@@ -31,7 +31,8 @@ def receive_nodule(
     """Put a rendered nodule into a finished scan, in place; what reaches beyond the array or into walls is left out.
 
     A nodule fills air: a ground-glass one a part of it, so that vessels and noise show through it; a solid one all, and
-    then the scan's noise is new in it. It ends at the pleura, and never darkens what was denser.
+    then the scan's noise is new in it. It ends at the pleura, and darkens nothing but by the rim that a sharpening
+    kernel draws round everything dense.
 
     :param alpha, hu: as `render_nodule` makes them; blurred here as the scan is, less the voxels' own size, which
         rendering has taken into account.
@@ -41,7 +42,8 @@ def receive_nodule(
     inside = np.zeros(volume_hu.shape, dtype=bool)
     blur = np.asarray(character.blur_mm) / np.asarray(spacing_kji_mm)
     blur = np.sqrt(np.maximum(blur**2 - _VOXEL_VARIANCE, 0))
-    margin = np.ceil(2.5 * blur).astype(int)
+    wide = np.array([0.0, SHARPENED_OVER_MM, SHARPENED_OVER_MM]) / np.asarray(spacing_kji_mm)
+    margin = np.ceil(2.5 * np.hypot(blur, wide if character.sharpening else 0)).astype(int)
     first = np.asarray(center_index_kji, dtype=int) - np.array(alpha.shape) // 2 - margin
     shape = np.array(alpha.shape) + 2 * margin
     low, high = np.maximum(first, 0), np.minimum(first + shape, volume_hu.shape)
@@ -65,7 +67,10 @@ def receive_nodule(
     target = ndimage.gaussian_filter(filled * tissue, blur, mode="nearest") / np.maximum(share, 1e-6)
     empty = ndimage.gaussian_filter(emptied, blur, mode="nearest")
     share = np.minimum(share, 1)
-    after = before + share * np.maximum(target - before, 0)
+    added = share * np.maximum(target - before, 0)
+    if character.sharpening:
+        added += character.sharpening * (added - ndimage.gaussian_filter(added, wide, mode="nearest"))
+    after = before + added
     after += empty * (np.minimum(air - 60, after) - after)
     taken = np.minimum(share + empty, 1)
     after += np.sqrt(1 - (1 - taken) ** 2) * character.noise(before.shape, rng)
@@ -114,7 +119,7 @@ def fitting_place(
         around = ndimage.uniform_filter(np.minimum(smooth, _VESSEL_HU), 9)
         vessel = (smooth - around > _VESSEL_BESIDE_HU) & (smooth > _VESSEL_HU) & ~wall
         beside = ndimage.distance_transform_edt(~vessel) if vessel.any() else np.full(wall.shape, np.inf)
-        fitting &= beside < 0.6 * radius + 1 if location == "juxtavascular" else beside > 0.5 * radius
+        fitting &= beside < 0.6 * radius + 1 if location == "juxtavascular" else beside > radius + 1
     for places in (fitting, free, allowed):
         choices = np.argwhere(places)
         if len(choices):
