@@ -35,6 +35,10 @@ right tail is heavier than a lognormal's, so large nodules are also inserted at 
 SCALE_LIMITS = (0.35, 1.3)
 """Enlarging blurs and invents; shrinking is safe down to where a 20 mm nodule becomes a 7 mm one."""
 SOLID_MASK_LEVEL = 0.5
+LUNG_PERCENTILE = 20
+"""Of the levels around a nodule: the lung without its vessels."""
+BLUR_MM, BEYOND_MM, FEWEST_BEYOND = 2.0, 6.0, 20
+"""How far from its mask a nodule's blur reaches, and how far its own lung is looked at, in so many voxels at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,7 @@ class InsertableNodule:
     :param malignancy: 1 to 5, or NaN when no reader rated it or its size was changed (size is most of malignancy).
     :param location: of a simulated nodule, what it lies against; None for what is cut from a scan.
     :param slice_mm: thickness of the slices it was cut from, scaled with it.
+    :param lung_level: window level of the lung it was cut from; NaN where none is known, as of a simulated nodule.
     """
 
     density: NDArray[np.uint8] | NDArray[np.int16]
@@ -59,6 +64,7 @@ class InsertableNodule:
     malignancy: float = float("nan")
     location: Location | None = None
     slice_mm: float = 1.0
+    lung_level: float = float("nan")
 
 
 def to_window(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -100,6 +106,8 @@ def insertable(
         outside = ndimage.distance_transform_edt(~mask, sampling=(1 + 2 * feather_mm, 1, 1))
         alpha = np.maximum(alpha, np.clip(1.0 - (outside - 1.0) / (1.0 + feather_mm), 0, 1))
     alpha = ndimage.gaussian_filter(alpha, 0.5)
+    if feather_mm > 0:
+        alpha[mask] = 1  # what was cut has its partial volumes in its density: to fade it again would make it smaller
     box = ndimage.find_objects((alpha > 0.02).astype(int))[0]
     return InsertableNodule(
         to_window(hu[box]),
@@ -110,7 +118,17 @@ def insertable(
         source,
         malignancy,
         slice_mm=slice_mm,
+        lung_level=level_around(hu, mask) if feather_mm > 0 else float("nan"),
     )
+
+
+def level_around(hu: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    """Window level of the lung around a nodule in its own slices, from beyond its blur; NaN when nothing is shown."""
+    distance = ndimage.distance_transform_edt(~mask, sampling=(2 * BEYOND_MM, 1, 1))
+    beyond = hu[(distance > BLUR_MM) & (distance < BEYOND_MM)]
+    if len(beyond) < FEWEST_BEYOND:
+        return float("nan")
+    return float(to_window(np.percentile(beyond, LUNG_PERCENTILE)))
 
 
 def _zoomed(array: NDArray[np.floating], factors: NDArray[np.floating], order: int) -> NDArray[np.floating]:
@@ -147,7 +165,7 @@ def crop_nodules(folder: Path, seed: int, copies: int = 3) -> Iterator[Insertabl
             factors = spacing * scale
             padded = np.pad(mask, ((1, 1), (1, 1), (1, 1)))
             nodule = insertable(
-                _zoomed(np.pad(hu, 1, mode="edge"), factors, 1),
+                _zoomed(np.pad(hu, 1, mode="edge"), factors, 3),
                 np.clip(_zoomed(padded, factors, 1), 0, 1),
                 fold=fold_of(row["patient"]),
                 source=f"crop {row['nodule']}",
@@ -245,6 +263,7 @@ def save_nodules(path: Path, nodules: Iterable[InsertableNodule]) -> int:
         source=np.array([n.source for n in items]),
         location=np.array([n.location or "" for n in items]),
         slice_mm=np.array([n.slice_mm for n in items], dtype=np.float32),
+        lung_level=np.array([n.lung_level for n in items], dtype=np.float32),
     )
     return len(items)
 
@@ -258,6 +277,7 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
     # Caches from before there were any.
     locations = data["location"] if "location" in data else [""] * len(shapes)
     thicknesses = data["slice_mm"] if "slice_mm" in data else np.ones(len(shapes))
+    levels = data["lung_level"] if "lung_level" in data else np.full(len(shapes), np.nan)
     return [
         InsertableNodule(
             density[end - shape.prod() : end].reshape(shape),
@@ -269,6 +289,7 @@ def load_nodules(path: Path) -> list[InsertableNodule]:
             float(data["malignancy"][n]),
             str(locations[n]) or None,  # type: ignore[arg-type]
             float(thicknesses[n]),
+            float(levels[n]),
         )
         for n, (shape, end) in enumerate(zip(shapes, ends, strict=True))
     ]

@@ -18,7 +18,7 @@ from LungNoduleCADLib.preprocess.settings import Wavelet
 from LungNoduleCADLib.simulation import ScanCharacter
 
 from .boxes import NoduleBox, ball, load_boxes, load_cubes
-from .nodules import InsertableNodule, load_nodules
+from .nodules import LUNG_PERCENTILE, InsertableNodule, load_nodules
 from .receiving import character_of, receive, suited
 from .splits import BACKGROUND_SCANS, BACKGROUND_SLABS, NO_FOLD, fold_of, serves
 from .transforms.enhancement import enhanced
@@ -35,8 +35,8 @@ TISSUE_LEVEL = 125
 """Window level (about -315 HU, smoothed over 3 mm) above which there was chest wall or a large vessel already: a
 nodule may lie against it, and does not replace it."""
 MIN_RIM = 8
-LUNG_PERCENTILE, CORE_PERCENTILE = 20, 90
-"""Of the levels around and inside a nodule: the lung without its vessels, and the nodule without its noise."""
+CORE_PERCENTILE = 90
+"""Of the levels inside a nodule: the nodule without its noise."""
 MIN_CONTRAST = 30
 
 
@@ -109,7 +109,7 @@ def insert(
     source = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
     alpha = nodule.alpha[source].astype(np.float32) / 255
     before = image[target]
-    density = relevelled(nodule.density[source], alpha, nodule.mask[source], before)
+    density = relevelled(nodule.density[source], alpha, nodule.mask[source], before, nodule.lung_level)
     blended = np.rint(before * (1 - alpha) + density * alpha).astype(np.uint8)
     tissue = ndimage.uniform_filter(before, 3) > TISSUE_LEVEL
     out[target] = np.where(tissue, np.maximum(before, blended), blended)
@@ -122,20 +122,22 @@ def relevelled(
     alpha: NDArray[np.floating],
     mask: NDArray[np.bool_],
     before: NDArray[np.uint8],
+    own: float,
 ) -> NDArray[np.float32]:
     """A nodule's density with the lung it was cut from exchanged for the lung that receives it: the air in its partial
     volumes and in its feathered rim gets the new lung's level, or a dark ring would mark every nodule in a denser lung.
 
-    :param before: the receiving image, of the density's shape.
+    :param before: the receiving image, of the density's shape. :param own: level of the lung it was cut from; NaN of
+        what was not, whose alpha tells where air is.
     """
     levels = density.astype(np.float32)
     rim = (alpha > 0.02) & ~mask
-    if rim.sum() < MIN_RIM or not mask.any():
+    if np.isnan(own) or rim.sum() < MIN_RIM or not mask.any():
         return levels
-    own, new = (float(np.percentile(part[rim], LUNG_PERCENTILE)) for part in (levels, before))
+    new = float(np.percentile(before[rim], LUNG_PERCENTILE))
     core = float(np.percentile(levels[mask], CORE_PERCENTILE))
     if core - own < MIN_CONTRAST:
-        return levels  # a rendered nodule: its density is its own out to the rim, and its alpha tells where air is
+        return levels
     air = 1 - np.clip((levels - own) / (core - own), 0, 1)
     levels += air * np.float32(new - own)
     # A sharp kernel's undershoot would be a ring again.

@@ -10,11 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from training_inputs import box, lung, nodule, replaceable, write_prepared
 
 from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
-from training.nodules import InsertableNodule, insertable, load_nodules, save_nodules, simulated_nodules
+from training.nodules import (
+    InsertableNodule,
+    insertable,
+    level_around,
+    load_nodules,
+    save_nodules,
+    simulated_nodules,
+    to_window,
+)
 from training.out_of_fold import OutOfFold, mark_files, read_out_of_fold
 from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
 from training.publish import best_hits, calibrate, default_threshold, main, metrics, operating_table
@@ -91,6 +100,34 @@ def test_a_nodule_brings_no_dark_ring_into_a_denser_lung() -> None:
     assert mask.any() and image.min() >= 59
     same, _ = insert(dense, cut_from(-670.0), np.array([20, 20, 20]))
     assert np.abs(image.astype(int) - same.astype(int)).max() <= 12
+
+
+@pytest.mark.parametrize("slice_blur", [0.7, 1.2])
+def test_a_nodule_put_back_into_its_own_lung_is_as_dense_and_as_large_as_before(slice_blur: float) -> None:
+    radius = np.linalg.norm(np.indices((25, 25, 25)) - 12.0, axis=0)
+    share = ndimage.gaussian_filter((radius < 2.5).astype(float), (slice_blur, 0.7, 0.7))
+    own = -860 + share * 900
+    mask = share > 0.4
+    made = insertable(own, mask.astype(float), fold=0, source="crop", malignancy=3.0)
+    assert made is not None
+    empty = float(to_window(np.array(-860.0)))
+    assert made.lung_level == pytest.approx(empty, abs=1)
+    image, inside = insert(np.full((40, 40, 40), empty, dtype=np.uint8), made, np.array([20, 20, 20]))
+    assert inside.sum() == mask.sum()
+    before = (to_window(own)[mask].astype(float) - empty).sum()
+    assert (image[inside].astype(float) - empty).sum() == pytest.approx(before, rel=0.02)
+
+
+def test_the_lung_around_a_cut_nodule_is_known_beyond_its_blur_and_survives_being_saved(tmp_path: Path) -> None:
+    item = cut_from(-900.0)
+    assert item.lung_level == to_window(np.array(-900.0))
+    bright = np.full((15, 15, 15), 30.0)
+    bright[7, 7, 7] = 31
+    assert np.isnan(level_around(bright[:, 5:10, 5:10], np.ones((15, 5, 5), dtype=bool)))
+    simulated = next(simulated_nodules(1, seed=2))
+    save_nodules(tmp_path / "nodules.npz", [item, simulated])
+    again = load_nodules(tmp_path / "nodules.npz")
+    assert again[0].lung_level == item.lung_level and np.isnan(again[1].lung_level)
 
 
 def test_a_rendered_nodule_keeps_its_density() -> None:
