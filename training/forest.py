@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+from LungNoduleCADLib.cli import USER_ERROR
 from LungNoduleCADLib.detection.appearance import DEFINITION, EDGE, forest_inputs
+from LungNoduleCADLib.errors import LungNoduleCADError
 from LungNoduleCADLib.io.atomic import write_bytes, write_text
 from LungNoduleCADLib.networks.forest import DecisionForest, ForestConfig
 
 from .cross_validation import FoldDetector
 from .forest_samples import Samples, samples_of_fold
-from .splits import FOLDS
+from .out_of_fold import mark_files, read_out_of_fold
 
 FOREST = "forest.safetensors"
 TREES = 300
@@ -139,7 +142,8 @@ def load_forest(path: Path) -> DecisionForest:
     return forest.eval()
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Grow; returns the exit code: 0, or 2 after one sentence on standard error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
@@ -147,29 +151,37 @@ def main() -> None:
     parser.add_argument("--marks", type=Path, required=True, help="folder of cross-validation-<fold>.json")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
+    try:
+        _grow(arguments)
+    except LungNoduleCADError as error:
+        print(error, file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def _grow(arguments: argparse.Namespace) -> None:
+    folds = {path: read_out_of_fold([path]) for path in mark_files(arguments.marks)}
     arguments.output.mkdir(parents=True, exist_ok=True)
-    contents, samples = {}, []
-    for fold in range(FOLDS):
-        name = f"cross-validation-{fold}.json"
-        contents[name] = json.loads((arguments.marks / name).read_text())
+    samples = []
+    for data in folds.values():
+        fold = int(data.marks[0]["fold"])
         path = arguments.output / f"samples-{fold}.npz"
         if not path.exists():
             detector = FoldDetector(arguments.runs / f"unet-fold{fold}", arguments.runs / f"hybrid-fold{fold}")
             samples_of_fold(fold, detector, arguments.cache, arguments.data).save(path)
-        marks = contents[name]["marks"]
-        samples.append(Samples.together((Samples.of_marks(marks, inputs_of_marks(marks)), Samples.load(path))))
+        of_marks = Samples.of_marks(data.marks, inputs_of_marks(data.marks))
+        samples.append(Samples.together((of_marks, Samples.load(path))))
         print(f"fold {fold}: {len(samples[-1].fold)} samples", flush=True)
     forests = grow_all(samples)
-    for fold, content in enumerate(contents.values()):
-        shares = shares_of_marks(forests.out_of_fold[fold], content["marks"])
-        for mark, share in zip(content["marks"], shares, strict=True):
-            mark["share"] = float(share)
-    for name, content in contents.items():
-        write_text(arguments.output / name, json.dumps(content))  # a malignancy that nobody rated is NaN
+    for path, data in folds.items():
+        shares = shares_of_marks(forests.out_of_fold[int(data.marks[0]["fold"])], data.marks)
+        noted = [{**mark, "share": float(share)} for mark, share in zip(data.marks, shares, strict=True)]
+        # A malignancy that nobody rated is NaN.
+        write_text(arguments.output / path.name, json.dumps({"marks": noted, "cases": data.cases}))
     save_forest(forests.all, arguments.output / FOREST)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -170,7 +170,7 @@ def test_a_folds_samples_are_false_marks_copies_insertions_and_decoys(left_out: 
 
 
 def test_the_command_notes_a_share_of_every_mark_and_keeps_its_samples(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(forest, "TREES", 10)
     made: list[int] = []
@@ -186,10 +186,11 @@ def test_the_command_notes_a_share_of_every_mark_and_keeps_its_samples(
     for fold in range(5):
         content = {"marks": marks(fold), "cases": []}
         (runs / f"cross-validation-{fold}.json").write_text(json.dumps(content))
-    arguments = ["forest", "--data", ".", "--cache", ".", "--runs", str(runs), "--marks", str(runs)]
-    monkeypatch.setattr("sys.argv", [*arguments, "--output", str(output)])
-    forest.main()
-    forest.main()
+    arguments = ["--data", ".", "--cache", ".", "--runs", str(runs), "--output", str(output), "--marks"]
+    assert forest.main([*arguments, str(tmp_path)]) == 2
+    assert "holds no cross-validation-<fold>.json" in capsys.readouterr().err and not output.exists()
+    assert forest.main([*arguments, str(runs)]) == 0
+    assert forest.main([*arguments, str(runs)]) == 0
     assert made == [0, 1, 2, 3, 4]
     data, without = (read_out_of_fold(mark_files(folder)) for folder in (output, runs))
     assert data.features().shape == (len(data.marks), 3) and without.features().shape[1] == 2
