@@ -44,6 +44,7 @@ KINDS = {
     ),
 }
 """By the name that marks and cases give it."""
+ONLY_JUDGE = frozenset(name for name, kind in KINDS.items() if kind.only_judges)
 
 CASE_ENTRIES = ("kind", "case", "fold", "diameter_mm", "malignancy")
 
@@ -76,7 +77,7 @@ class OutOfFold:
     def teaches(self) -> NDArray[np.bool_]:
         """Marks that a forest or a calibration learns from: false ones, and those on nodules of kinds that do not only
         judge."""
-        return self.is_false() | np.array([m["hit"] and not KINDS[m["kind"]].only_judges for m in self.marks])
+        return self.is_false() | np.array([m["hit"] and m["kind"] not in ONLY_JUDGE for m in self.marks])
 
 
 def mark_files(folder: Path) -> list[Path]:

@@ -112,6 +112,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(prepared: tupl
     reached = int(history(killed)[-1]["step"])
     kept = torch.load(killed / "last.ckpt", weights_only=True)["global_step"]
     assert reached - 4 <= kept < 400
+    (killed / ".last.ckpt.partial-0a1b2c3d").write_bytes(b"killed while it was written")
     steps = kept + 8
     for run in (killed, whole):
         assert main(command(config, prepared, run, "--leave-out", 0, "--steps", steps)) == 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from LungNoduleCADLib.errors import Cancelled, InputError, OutputError
-from LungNoduleCADLib.io import output_folder, write_bytes, write_json, write_text
+from LungNoduleCADLib.io import clear_unfinished, output_folder, write_bytes, write_json, write_text
 
 
 def _names(folder: Path) -> list[str]:
@@ -199,6 +199,16 @@ def test_what_cannot_be_written_into_the_folder_is_named_as_the_folder(
         write_json(elsewhere, {})
     assert str(caught.value) == f"{elsewhere} could not be written: {expected}", "that is not of the folder"
     assert _names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_of_a_file_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "last[1].ckpt"
+    write_bytes(target, b"whole")
+    others = [".last1.ckpt.partial-0a1b2c3d", ".other.ckpt.partial-0a1b2c3d", "last[1].ckpt.partial-0a1b2c3d"]
+    for name in (".last[1].ckpt.partial-0a1b2c3d", ".last[1].ckpt.partial-ffffffff", *others):
+        (tmp_path / name).write_bytes(b"cut o")
+    clear_unfinished(target)
+    assert _names(tmp_path) == sorted([target.name, *others]) and target.read_bytes() == b"whole"
 
 
 def test_a_short_write_of_numpy_is_an_output_error(tmp_path: Path) -> None:

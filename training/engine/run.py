@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from LungNoduleCADLib.detection.devices import has_fast_bfloat16
 from LungNoduleCADLib.errors import InputError
-from LungNoduleCADLib.io import write_json
+from LungNoduleCADLib.io import clear_unfinished, write_json
 
 from ..checkpoints import LAST, SETTINGS, load_checkpoint
 from ..patches import SIZE
@@ -62,6 +62,8 @@ def train(config: Config, origin: Origin, run: Path) -> Outcome:
     data = DrawnData(origin, settings.batch, settings.interval, config.validation.batches)
     trainer = _trainer(config, run, module.best, device)
     last = run / LAST
+    if trainer.is_global_zero:
+        clear_unfinished(last)
     try:
         trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     except SystemExit:  # how Lightning ends after Ctrl-C

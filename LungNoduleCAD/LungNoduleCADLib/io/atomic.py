@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import secrets
@@ -98,6 +99,13 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         if isinstance(error, OSError):
             raise _NotWritten(target, error) from error
         raise
+
+
+def clear_unfinished(path: str | Path) -> None:
+    """Remove what processes that were killed while they wrote `path` left beside it; only where no other one writes."""
+    target = Path(os.path.abspath(path))
+    for partial in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
+        partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, content: str) -> None:
