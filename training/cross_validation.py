@@ -67,14 +67,22 @@ class Insertions:
         number = 0
         while number < self.per_fold:
             nodule = fitting[rng.integers(len(fitting))]
-            pool = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
-            place = pool[rng.integers(len(pool))].astype(int)
-            box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
-            image, mask = insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
+            image, mask = inserted_somewhere(lung, nodule, rng)
             if mask.sum() < LEAST_SHARE_LEFT * nodule.mask.sum():
                 continue
             number += 1
             yield f"{lung.name} {nodule.source} {self.prefix}{number}", image, mask, nodule.diameter_mm
+
+
+def inserted_somewhere(
+    lung: Lung, nodule: InsertableNodule, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A box of a lung with a nodule, turned at random, at a random place in its middle: image, and mask of what shows
+    of it."""
+    pool = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
+    place = pool[rng.integers(len(pool))].astype(int)
+    box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
+    return insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
 
 
 INSERTED = {

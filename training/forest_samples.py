@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cross_validation import EDGE_SHARE, INSERTED, INSERTION_BOX, LEAST_SHARE_LEFT, FoldDetector, Seen
+from .cross_validation import INSERTED, LEAST_SHARE_LEFT, FoldDetector, Seen, inserted_somewhere
 from .nodules import InsertableNodule, load_nodules
 from .out_of_fold import OutOfFold
-from .sampler import Lung, cut, insert, load_cubes, load_lungs, oriented
+from .sampler import Lung, load_cubes, load_lungs
 from .splits import fold_of
 from .transforms.scanner import draw_scanner
 
@@ -113,11 +113,8 @@ def _insertions(
 ) -> Iterator[Part]:
     """Nodules of any size, or pieces of healthy lung, inserted at random."""
     while count:
-        nodule = oriented(pool[rng.integers(len(pool))], rng, lung.slice_mm)
-        places = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
-        place = places[rng.integers(len(places))].astype(int)
-        box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
-        image, mask = insert(box, nodule, np.array([INSERTION_BOX // 2] * 3))
+        nodule = pool[rng.integers(len(pool))]
+        image, mask = inserted_somewhere(lung, nodule, rng)
         if mask.sum() < LEAST_SHARE_LEFT * nodule.mask.sum():
             continue
         count -= 1
