@@ -64,25 +64,24 @@ class Insertions:
         low, high = self.sizes_mm
         # At their own size: only these kept their readers' rating.
         fitting = [n for n in nodules if low <= n.diameter_mm <= high and not np.isnan(n.malignancy)]
-        number = 0
-        while number < self.per_fold:
-            nodule = fitting[rng.integers(len(fitting))]
-            image, mask = inserted_somewhere(lung, nodule, rng)
-            if mask.sum() < LEAST_SHARE_LEFT * nodule.mask.sum():
-                continue
-            number += 1
+        for number in range(1, self.per_fold + 1):
+            nodule, image, mask = inserted_somewhere(lung, fitting, rng)
             yield f"{lung.name} {nodule.source} {self.prefix}{number}", image, mask, nodule.diameter_mm
 
 
 def inserted_somewhere(
-    lung: Lung, nodule: InsertableNodule, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A box of a lung with a nodule, turned at random, at a random place in its middle: image, and mask of what shows
-    of it."""
-    pool = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
-    place = pool[rng.integers(len(pool))].astype(int)
-    box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
-    return insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
+    lung: Lung, pool: list[InsertableNodule], rng: np.random.Generator
+) -> tuple[InsertableNodule, NDArray[np.uint8], NDArray[np.bool_]]:
+    """One of the nodules, turned at random, in the middle of a box of a lung at a random place: the nodule, the box,
+    and the mask of what shows of it, which is most."""
+    while True:
+        nodule = pool[rng.integers(len(pool))]
+        places = lung.edge_places if rng.random() < EDGE_SHARE else lung.places
+        place = places[rng.integers(len(places))].astype(int)
+        box = cut(lung.image, place - INSERTION_BOX // 2, (INSERTION_BOX,) * 3)
+        image, mask = insert(box, oriented(nodule, rng, lung.slice_mm), np.array([INSERTION_BOX // 2] * 3))
+        if mask.sum() >= LEAST_SHARE_LEFT * nodule.mask.sum():
+            return nodule, image, mask
 
 
 INSERTED = {

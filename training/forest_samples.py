@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cross_validation import INSERTED, LEAST_SHARE_LEFT, FoldDetector, Seen, inserted_somewhere
+from .cross_validation import INSERTED, FoldDetector, Seen, inserted_somewhere
 from .nodules import InsertableNodule, load_nodules
 from .out_of_fold import OutOfFold
 from .sampler import Lung, load_cubes, load_lungs
@@ -112,12 +112,8 @@ def _insertions(
     lung: Lung, pool: list[InsertableNodule], count: int, detector: FoldDetector, rng: np.random.Generator
 ) -> Iterator[Part]:
     """Nodules of any size, or pieces of healthy lung, inserted at random."""
-    while count:
-        nodule = pool[rng.integers(len(pool))]
-        image, mask = inserted_somewhere(lung, nodule, rng)
-        if mask.sum() < LEAST_SHARE_LEFT * nodule.mask.sum():
-            continue
-        count -= 1
+    for _ in range(count):
+        nodule, image, mask = inserted_somewhere(lung, pool, rng)
         if rng.random() < OTHER_SCANNER_SHARE:
             image = _other_scanner(image, lung.slice_mm, rng)
         seen = detector(image, None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -216,16 +217,36 @@ def class_counts() -> dict[str, int]:
 
 def save_close_and_open(folder: Path, module: Module) -> None:
     """Save the scene as a bundle, close it, and open it again."""
-    bundle, former = folder / "scene.mrb", Path.cwd()
-    os.chdir(folder)  # where Slicer unpacks
-    try:
+    close_and_open(save_scene(folder))
+    wait_until(module, lambda: state(module) is not State.CHECKING)
+
+
+def save_scene(folder: Path) -> Path:
+    """The bundle the scene was saved as."""
+    bundle = folder / "scene.mrb"
+    with working_in(folder):
         assert slicer.mrmlScene.WriteToMRB(str(bundle), None)
+    return bundle
+
+
+def close_and_open(bundle: Path) -> None:
+    """Close the scene, and open a saved one."""
+    unpacked = bundle.with_name("unpacked")
+    with working_in(bundle.parent):
         slicer.mrmlScene.Clear()
         assert not any(class_counts().values())
-        (folder / "unpacked").mkdir()
-        file = slicer.app.applicationLogic().UnpackSlicerDataBundle(str(bundle), str(folder / "unpacked"))
+        unpacked.mkdir()
+        file = slicer.app.applicationLogic().UnpackSlicerDataBundle(str(bundle), str(unpacked))
         slicer.mrmlScene.SetURL(file)
         slicer.mrmlScene.Import()
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Slicer packs and unpacks in the working directory."""
+    former = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
     finally:
         os.chdir(former)
-    wait_until(module, lambda: state(module) is not State.CHECKING)

@@ -17,12 +17,14 @@ from PySide6.QtCore import Qt
 from gui.driving import (
     add,
     click_detect,
+    close_and_open,
     detect,
     detected,
     end_run,
     is_visible,
     points_shown,
     save_close_and_open,
+    save_scene,
     segments_shown,
     select_row,
     selected_row,
@@ -131,19 +133,9 @@ def test_the_scan_is_renamed_in_mid_run_and_deleted_afterwards(
 def test_a_scene_is_opened_in_mid_run(module: Module, chest: Volume, tmp_path: Path) -> None:
     add(module, chest)
     detect(module, tmp_path / "result")
-    file = tmp_path / "scene.mrb"
-    former = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        assert slicer.mrmlScene.WriteToMRB(str(file), None)
-        run = click_detect(module)
-        slicer.mrmlScene.Clear()
-        (tmp_path / "unpacked").mkdir()
-        scene = slicer.app.applicationLogic().UnpackSlicerDataBundle(str(file), str(tmp_path / "unpacked"))
-        slicer.mrmlScene.SetURL(scene)
-        slicer.mrmlScene.Import()
-    finally:
-        os.chdir(former)
+    bundle = save_scene(tmp_path)
+    run = click_detect(module)
+    close_and_open(bundle)
     run.finish(tmp_path / "late")
     end_run(module)
     wait_until(module, lambda: state(module) is State.FINISHED)
