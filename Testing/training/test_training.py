@@ -17,6 +17,7 @@ from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
 from training.nodules import (
     InsertableNodule,
+    crop_nodules,
     insertable,
     level_around,
     load_nodules,
@@ -116,6 +117,23 @@ def test_a_nodule_put_back_into_its_own_lung_is_as_dense_and_as_large_as_before(
     assert inside.sum() == mask.sum()
     before = (to_window(own)[mask].astype(float) - empty).sum()
     assert (image[inside].astype(float) - empty).sum() == pytest.approx(before, rel=0.02)
+
+
+def test_a_crop_brought_to_one_millimetre_is_hardly_blurred(tmp_path: Path) -> None:
+    spacing, shape = np.array((1.25, 0.7, 0.7)), (13, 25, 25)
+    middle = (np.array(shape)[:, None, None, None] - 1) / 2
+    offset = (np.indices(shape) - middle) * spacing[:, None, None, None]
+    above = 900 * np.exp(-(offset**2).sum(axis=0) / (2 * 1.3**2))
+    mask = above > 250
+    np.savez(
+        tmp_path / "crops.npz", hu=(above - 850).ravel().astype(np.int16), mask=mask.ravel().astype(np.uint8),
+        offset=[0, above.size], shape_kji=[shape], spacing_kji_mm=[spacing],
+    )  # fmt: skip
+    (tmp_path / "crops.csv").write_text("nodule,patient,malignancy\n1,LIDC-IDRI-0001,3\n")
+    made = next(crop_nodules(tmp_path, seed=0))
+    levels = (made.density.astype(float) - to_window(np.array(-850.0)))[made.mask] * 1400 / 255
+    # Squared, blur shows: linear resampling leaves 0.76 of it. The rest is the mask's edge.
+    assert (levels**2).sum() > 0.8 * (above[mask] ** 2).sum() * spacing.prod()
 
 
 def test_the_lung_around_a_cut_nodule_is_known_beyond_its_blur_and_survives_being_saved(tmp_path: Path) -> None:
