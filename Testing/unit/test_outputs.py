@@ -18,7 +18,7 @@ from LungNoduleCADLib.app.console import describe_outcome
 from LungNoduleCADLib.app.detect import DetectionOutcome
 from LungNoduleCADLib.app.outputs import write_outputs
 from LungNoduleCADLib.errors import OutputError
-from LungNoduleCADLib.findings import DetectionResult, ReferenceNodule
+from LungNoduleCADLib.findings import DetectionResult, ReferenceNodule, VoxelMask
 from LungNoduleCADLib.report.colors import STATUS_COLORS, candidate_color, score_color
 from LungNoduleCADLib.report.images import HEATMAP_STEPS, write_heatmap, write_segmentation
 from LungNoduleCADLib.report.items import label_layers, report_items, resolve_match, sphere_mask
@@ -352,6 +352,17 @@ def test_planes_show_the_body_upright_whatever_the_grid(axes: str) -> None:
         inside = cut_mask(candidate.mask, volume, plane, candidate.center_lps, size, 0.5)
         nodule = picture > -405  # half-way between lung and ball
         assert (inside & nodule).sum() / (inside | nodule).sum() > 0.85
+
+
+def test_a_mask_of_one_slice_is_as_thick_as_the_slice_in_every_plane() -> None:
+    volume = Volume(np.zeros((9, 21, 21), dtype=np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), {})
+    mask = VoxelMask((4, 8, 8), np.ones((1, 5, 5), dtype=bool))
+    center = volume.index_to_lps((4, 10, 10))
+    for plane, height in ((AXIAL, 5.0), (CORONAL, 3.0), (SAGITTAL, 3.0)):
+        inside = np.argwhere(cut_mask(mask, volume, plane, center, (80, 80), 0.25))
+        assert len(inside), f"{plane.name} shows nothing of it"
+        size_mm = (np.ptp(inside, axis=0) + 1) * 0.25
+        np.testing.assert_allclose(size_mm, (height, 5.0), atol=0.51)
 
 
 def test_planes_follow_the_radiological_convention() -> None:

@@ -82,7 +82,7 @@ def cut_mask(
     # Few of the pixels lie in the mask's box; half a voxel beyond it nothing reaches the half any more.
     near = ((index >= -0.5) & (index <= np.asarray(mask.voxels.shape)[:, None, None] - 0.5)).all(axis=0)
     inside = np.zeros(size_px, dtype=bool)
-    values = map_coordinates(mask.voxels.astype(np.float32), index[:, near], order=1, mode="constant", cval=0.0)
+    values = map_coordinates(mask.voxels.astype(np.float32), index[:, near], order=1, mode="grid-constant", cval=0.0)
     inside[near] = values >= 0.5
     return inside
 
