@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,35 @@ def test_the_same_scan_is_the_same_volume_in_dicom_and_nrrd(tmp_path: Path) -> N
     one, other = read_volume(tmp_path / "dicom"), read_volume(tmp_path / "same.nrrd")
     assert one.same_grid(other)
     np.testing.assert_array_equal(one.voxels, other.voxels)
+
+
+def _blank_uids(paths: Iterable[Path], keywords: Sequence[str]) -> None:
+    """As anonymisers do that empty every identifier of the image and forget the file meta information."""
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        for keyword in keywords:
+            setattr(dataset, keyword, "")
+        dataset.save_as(path)
+
+
+def test_reads_a_series_whose_uids_were_blanked(tmp_path: Path) -> None:
+    write_series(tmp_path / "whole", hu=chest_hu())
+    paths = write_series(tmp_path / "case 7", hu=chest_hu())
+    _blank_uids(paths, ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+
+    blank, whole = read_volume(tmp_path / "case 7"), read_volume(tmp_path / "whole")
+
+    np.testing.assert_array_equal(blank.voxels, whole.voxels)
+    assert blank.metadata["series_uid"] == "case 7"
+    assert blank.metadata["format"] == "DICOM without UIDs"
+    assert [f.code for f in check_quality(blank)] == ["no_uids", *(f.code for f in check_quality(whole))]
+    assert "Series without UID ('Thorax'" in blank.metadata["selection"]
+    assert read_volume(paths[0]).voxels.shape == whole.voxels.shape
+
+
+def test_keeps_two_series_without_uids_apart(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, hu=chest_hu())
+    others = write_series(tmp_path, hu=chest_hu()[:4], prefix="b", SeriesDescription="Thorax 2", series_uid="1.2.3")
+    _blank_uids([*paths, *others], ["SeriesInstanceUID"])
+
+    assert len(read_volume(tmp_path).voxels) == len(paths)

@@ -186,7 +186,7 @@ def test_dicom_objects_of_what_is_no_dicom_are_refused(
     formats: str, nrrd: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said = refusal(capfd, nrrd.parent, nrrd, "--format", formats)
-    assert "must refer to DICOM images, but the scan was read from NRRD format; leave sr and seg out" in said
+    assert "must refer to DICOM images, but the scan is of the format NRRD; leave sr and seg out" in said
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ TAGS = [
     "NumberOfFrames", "PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept",
 ]  # fmt: skip
 """Read alone, they take 1 ms a file; a whole data set takes 1.6 ms."""
+STORED = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
+"""The file meta information repeats these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,16 @@ class SliceHeader:
     columns: int
     frames: int
     padding_hu: float | None
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """What the slices of one scan share: their SeriesInstanceUID; without it, place and description stand in."""
+        return (self.series_uid,) if self.series_uid else ("", str(self.path.parent), self.description, self.kernel)
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether another DICOM object can refer to it."""
+        return bool(self.study_uid and self.series_uid and self.sop_instance_uid)
 
     @property
     def is_localizer(self) -> bool:
@@ -126,6 +138,8 @@ def _read_header(path: Path) -> SliceHeader | None:
             warnings.simplefilter("ignore")
             dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
             values = {tag: dataset.get(tag) for tag in TAGS}
+            for tag, stored in STORED.items():  # anonymisers that blank the image's own often leave these
+                values[tag] = values[tag] or dataset.file_meta.get(stored)
     except InvalidDicomError as error:
         if path.suffix.lower() == ".dcm":  # passing over an empty or half-copied slice would hide a hole in the scan
             raise InputError(
@@ -137,9 +151,9 @@ def _read_header(path: Path) -> SliceHeader | None:
         raise InputError(f"{path} cannot be read ({reason}); copy it again and check its permissions.") from error
     except Exception as error:  # pydicom raises a dozen types on a damaged header
         raise InputError(f"{path} is a damaged DICOM file; copy or export it again.") from error
-    if not values["SOPClassUID"] and path.suffix.lower() == ".dcm":
+    if "SOPClassUID" not in dataset and path.suffix.lower() == ".dcm":
         raise InputError(f"{path} is a truncated or damaged DICOM file; copy or export it again.")
-    if not values["Rows"] or not values["SeriesInstanceUID"]:
+    if not values["Rows"]:
         return None
     try:
         return _header(path, values)

@@ -20,8 +20,14 @@ from .dicom_selection import choose_series
 from .dicom_stack import Stack, stack_slices
 from .dicom_study import study_attributes
 from .hounsfield import AIR_HU, as_hounsfield
+from .quality import QualityFinding
 
 MOST_THREADS = 8
+DICOM = "DICOM"
+DICOM_WITHOUT_UIDS = "DICOM without UIDs"
+UIDS_MISSING = (
+    "The DICOM headers lack UIDs, as some anonymisers leave them, so that no DICOM SR or SEG can refer to the images."
+)
 TISSUE_HU = (-1000.0, 3071.0)
 """A padding value within this range is a mislabelled density (0 is written often, and would punch holes into water)."""
 
@@ -111,11 +117,15 @@ def series_metadata(source: Path, stack: Stack, selection: str) -> dict[str, Any
     :param source: what it was read from. :param selection: why this series.
     """
     first = stack.headers[0]
+    findings = list(stack.findings)
+    identified = all(header.is_identified for header in stack.headers)
+    if not identified:
+        findings.append(QualityFinding("no_uids", UIDS_MISSING))
     return {
         "source": os.path.abspath(source),
-        "format": "DICOM",
+        "format": DICOM if identified else DICOM_WITHOUT_UIDS,
         "modality": first.modality,
-        "series_uid": first.series_uid,
+        "series_uid": first.series_uid or first.path.parent.name,
         "series_description": first.description,
         "study_uid": first.study_uid,
         "study_date": first.study_date,
@@ -128,5 +138,5 @@ def series_metadata(source: Path, stack: Stack, selection: str) -> dict[str, Any
         **study_attributes(first.path),
         "sop_instance_uids": [h.sop_instance_uid for h in stack.headers],
         "selection": selection,
-        "reading_findings": [asdict(finding) for finding in stack.findings],
+        "reading_findings": [asdict(finding) for finding in findings],
     }

@@ -36,6 +36,7 @@ class Series:
     """The images of one SeriesInstanceUID, scout views left out where there are others."""
 
     uid: str
+    """Empty where anonymising has taken it."""
     headers: tuple[SliceHeader, ...]
 
     @property
@@ -76,6 +77,11 @@ class Series:
         return float(np.median(steps)) if steps.size else 0.0
 
     @property
+    def label(self) -> str:
+        """For the start of a sentence: which series, with its `text`."""
+        return f"Series {self.uid or 'without UID'} ({self.text})"
+
+    @property
     def text(self) -> str:
         """For a person: description, number of slices, spacing and extent."""
         name = self.headers[0].description or self.headers[0].body_part or "no description"
@@ -107,13 +113,13 @@ REASONS = (
 
 def group_series(headers: Iterable[SliceHeader]) -> list[Series]:
     """Group by SeriesInstanceUID, in the order of their UIDs; scout views that share a scan's UID are dropped."""
-    groups: dict[str, list[SliceHeader]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
     for header in headers:
-        groups[header.series_uid].append(header)
+        groups[header.group].append(header)
     series = []
-    for uid, members in sorted(groups.items()):
+    for group, members in sorted(groups.items()):
         scan = [header for header in members if not header.is_localizer]
-        series.append(Series(uid, tuple(scan or members)))
+        series.append(Series(group[0], tuple(scan or members)))
     return series
 
 
@@ -127,11 +133,11 @@ def choose_series(headers: Sequence[SliceHeader], source: Path, series_uid: str 
     if series_uid is not None:
         chosen = next((s for s in series if s.uid == series_uid), None)
         if chosen is None:
-            known = ", ".join(f"{s.uid} ({s.text})" for s in series) or "none"
+            known = ", ".join(f"{s.uid} ({s.text})" for s in series if s.uid) or "none"
             raise InputError(f"{source} holds no series {series_uid}; choose one of: {known}.")
         if chosen.objection:
             raise InputError(f"Series {series_uid} in {source} cannot be used: {chosen.objection}; choose a chest CT.")
-        return chosen, f"Series {chosen.uid} ({chosen.text}) was asked for."
+        return chosen, f"{chosen.label} was asked for."
 
     usable = sorted((s for s in series if s.objection is None), key=lambda s: s.rank, reverse=True)
     if not usable:
@@ -139,9 +145,9 @@ def choose_series(headers: Sequence[SliceHeader], source: Path, series_uid: str 
         raise InputError(f"{source} holds no usable chest CT ({objections}); give a series of axial CT slices.")
     chosen = usable[0]
     if len(series) == 1:
-        return chosen, f"Series {chosen.uid} ({chosen.text}) is the only one."
+        return chosen, f"{chosen.label} is the only one."
     others = "; ".join(f"{s.text}" + (f": {s.objection}" if s.objection else "") for s in series if s is not chosen)
-    return chosen, f"Series {chosen.uid} ({chosen.text}) was chosen because {_reason(usable)}; left out: {others}."
+    return chosen, f"{chosen.label} was chosen because {_reason(usable)}; left out: {others}."
 
 
 def _reason(usable: Sequence[Series]) -> str:

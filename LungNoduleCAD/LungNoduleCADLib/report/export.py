@@ -57,8 +57,8 @@ def check_formats(formats: Sequence[str], series_format: str) -> None:
         raise InputError(f"The report format '{', '.join(unknown)}' is unknown; choose from {', '.join(FORMATS)}.")
     if OF_DICOM.intersection(formats) and series_format != "DICOM":
         raise InputError(
-            f"DICOM SR and SEG must refer to DICOM images, but the scan was read from {series_format or 'another'} "
-            f"format; leave sr and seg out."
+            f"DICOM SR and SEG must refer to DICOM images, but the scan is of the format {series_format or 'unknown'}; "
+            "leave sr and seg out."
         )
     needed = {package for name in formats for package in PACKAGES.get(name, ())}
     if missing := sorted(package for package in needed if find_spec(package) is None):
