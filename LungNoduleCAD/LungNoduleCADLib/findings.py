@@ -36,6 +36,18 @@ class VoxelMask:
         a, b, c = (slice(s, s + n) for s, n in zip(self.start_kji, self.voxels.shape, strict=True))
         return a, b, c
 
+    def common(self, other: VoxelMask) -> int:
+        """How many voxels are in both masks, which are of one volume."""
+        start = np.maximum(self.start_kji, other.start_kji)
+        stop = np.minimum(np.add(self.start_kji, self.voxels.shape), np.add(other.start_kji, other.voxels.shape))
+        if (stop <= start).any():
+            return 0
+        parts = (
+            mask.voxels[tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, mask.start_kji, strict=True))]
+            for mask in (self, other)
+        )
+        return int(np.logical_and(*parts).sum())
+
 
 @dataclass(frozen=True)
 class Measurements:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from scipy import ndimage
 from test_cards import TINY_HYBRID, card_fields
 
 from LungNoduleCADLib.detection.control import STAGES, RunControl
+from LungNoduleCADLib.detection.detector import Detector
 from LungNoduleCADLib.detection.devices import choose_device, with_memory_fallback
 from LungNoduleCADLib.detection.group import GroupingSettings, Proposal, group
 from LungNoduleCADLib.detection.masks import mask_on_volume
@@ -18,6 +21,8 @@ from LungNoduleCADLib.detection.network_parts import NetworkScorer
 from LungNoduleCADLib.detection.propose import heat_map, slice_stacks
 from LungNoduleCADLib.detection.score import classify
 from LungNoduleCADLib.errors import Cancelled, DeviceError
+from LungNoduleCADLib.findings import Candidate, VoxelMask
+from LungNoduleCADLib.measurement import measure
 from LungNoduleCADLib.networks.hybrid import HybridClassifier
 from LungNoduleCADLib.networks.weights import load_model, save_model
 from LungNoduleCADLib.volume import Volume
@@ -149,6 +154,22 @@ def test_a_tiny_proposal_keeps_a_voxel_on_thick_slices() -> None:
     assert mask_on_volume(proposal, grid, volume).voxels.any()
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (2.0, 0.5, 0.5)])
+def test_a_proposal_reaches_to_its_voxels_borders(spacing: tuple[float, float, float]) -> None:
+    grid = Volume.from_geometry(np.zeros((20, 20, 20), np.float32))
+    shape = np.rint(20 / np.array(spacing)).astype(int)
+    # Both begin at the same corner, so that borders meet borders.
+    corner = tuple(float(s - 1) / 2 for s in spacing[::-1])
+    volume = Volume.from_geometry(np.zeros(shape, np.int16), spacing_kji_mm=spacing, origin_lps=corner)
+    block = Proposal((5.5, 7.5, 9.5), 0.9, (4, 6, 8), np.ones((4, 4, 4), dtype=bool))
+    mask = mask_on_volume(block, grid, volume)
+    assert mask.start_kji == tuple(int(a / s) for a, s in zip((4, 6, 8), spacing, strict=True))
+    assert np.array(mask.voxels.shape) * spacing == pytest.approx(4.0)
+    middle = mask.voxels.shape[1] // 2
+    assert mask.voxels[:, middle, middle].all()
+    assert mask.voxels[0].mean() > 0.8, "only its corners are rounded"
+
+
 def test_classifier_sees_patches_centred_on_the_proposals() -> None:
     class Center(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -259,3 +280,61 @@ def test_proposals_are_looked_at_from_the_side_when_the_card_says_so(plane_slope
     first, second = scorer(torch.zeros(40, 40, 40), [proposal, proposal], lambda _: None, lambda _: None)[:, 0]
     assert asked == ([2] if plane_slope else [])
     assert (first > second + 0.3) if plane_slope else first == second
+
+
+def _candidates_from(boxes: Sequence[tuple[slice, slice, slice]], tmp_path: Path) -> list[Candidate]:
+    """What a detector keeps of outlines that are these boxes, each scored lower than the one before."""
+    volume = Volume.from_geometry(np.full((30, 30, 60), -860.0, dtype=np.float32))
+    for box in boxes:
+        volume.voxels[box] = 40.0
+    masks = [
+        VoxelMask(tuple(s.start for s in box), np.ones([s.stop - s.start for s in box], dtype=bool)) for box in boxes
+    ]
+    proposals = [
+        Proposal(tuple((s.start + s.stop - 1) / 2 for s in box), 0.9, mask.start_kji, mask.voxels)
+        for box, mask in zip(boxes, masks, strict=True)
+    ]
+    card = save_model(HybridClassifier(TINY_HYBRID), card_fields(patch_size=32), tmp_path)
+    detector = Detector(
+        lambda image, inside, control, warn: np.zeros(tuple(image.shape), dtype=np.float32),
+        lambda image, proposals, control, warn: np.array([[0.9 - 0.1 * n, 0.5] for n in range(len(proposals))]),
+        cards={"segmentation": replace(card, malignancy=None), "classification": replace(card, malignancy=None)},
+        device=torch.device("cpu"),
+        grouper=lambda heat, spacing: proposals,
+        measurer=lambda volume, mask, lungs: (mask, measure(volume, mask, lungs)),
+    )
+    return list(detector.detect(volume, lung_mask=None).candidates)
+
+
+LONG = (slice(10, 14), slice(10, 14), slice(10, 40))
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        ((slice(10, 14), slice(10, 14), slice(33, 43)), 1),  # seven tenths of it in the first's outline
+        ((slice(10, 14), slice(10, 14), slice(37, 47)), 2),  # three tenths
+        ((slice(11, 13), slice(11, 13), slice(24, 26)), 1),  # its middle
+        ((slice(20, 24), slice(10, 14), slice(10, 40)), 2),  # beside it
+    ],
+)
+def test_a_nodule_marked_twice_is_one_candidate(other: tuple[slice, slice, slice], kept: int, tmp_path: Path) -> None:
+    found = _candidates_from([LONG, other], tmp_path)
+    assert len(found) == kept
+    assert found[0].score == pytest.approx(0.9)
+
+
+def test_a_large_outline_is_not_lost_to_a_small_one_in_it(tmp_path: Path) -> None:
+    tip = (slice(11, 13), slice(11, 13), slice(36, 40))
+    found = _candidates_from([tip, LONG], tmp_path)
+    assert [c.mask.voxels.sum() for c in found] == [16, 480]
+
+
+@pytest.mark.parametrize(
+    ("shift", "common"), [((0, 0, 0), 8), ((1, 0, 0), 4), ((1, 1, 1), 1), ((2, 0, 0), 0), ((0, -9, 0), 0)]
+)
+def test_masks_know_what_they_have_in_common(shift: tuple[int, int, int], common: int) -> None:
+    block = np.ones((2, 2, 2), dtype=bool)
+    one, other = VoxelMask((10, 10, 10), block), VoxelMask(tuple(10 + s for s in shift), block)
+    assert one.common(other) == other.common(one) == common
+    assert one.common(VoxelMask(other.start_kji, np.zeros_like(block))) == 0

@@ -87,6 +87,24 @@ def test_the_axes_slice_is_named_by_its_instance() -> None:
     assert abs(found.axes_slice - 1 - volume.lps_to_index(CENTER)[0]) <= 1
 
 
+@pytest.mark.parametrize("end", [slice(None, 1), slice(-1, None)], ids=["first slice", "last slice"])
+def test_the_axes_of_what_the_scans_end_cuts_lie_in_the_scan(end: slice) -> None:
+    """What is denser beyond the mask than within weighs negatively, and drives the fitted middle out of the scan."""
+    voxels = np.random.default_rng(3).normal(-870.0, 20.0, (8, 40, 40))
+    voxels[end, 18:21, 18:21] = -700.0
+    voxels[:, 21:40, 10:30] = 40.0
+    inner = slice(1, 4) if end.start is None else slice(-4, -1)
+    voxels[inner, 16:21, 16:23] = -990.0
+    volume = Volume.from_geometry(voxels.astype(np.int16), spacing_kji_mm=(2.5, 0.7, 0.7))
+    volume.metadata["sop_instance_uids"] = [str(k) for k in range(8)]
+    mask = np.zeros(volume.shape, dtype=bool)
+    mask[end, 18:21, 18:21] = True
+    found = measure(volume, VoxelMask((0, 0, 0), mask))
+    slice_cut = 1 if end.start is None else 8
+    assert found.axes_slice == slice_cut
+    assert found.axes_sop_instance_uid == str(slice_cut - 1)
+
+
 def test_axes_of_an_ellipse_are_measured_at_any_angle_and_spacing() -> None:
     spacing = (2.0, 0.9, 0.6)
     for angle in (0.0, 25.0, 50.0, 90.0, 140.0):

@@ -286,10 +286,11 @@ class Detector:
 
 
 def _same_nodule(candidate: Candidate, better: Candidate) -> bool:
-    """Whether a candidate is a part of a better-scored one: its centre lies within that one's radius. Only the refined
-    outlines tell, because the networks may mark the two ends of a large nodule apart."""
+    """Whether a candidate is a part of a better-scored one: its centre lies within that one's radius, or most of it in
+    its outline. Only the refined outlines tell, because the networks may mark the two ends of a large nodule apart."""
     distance = np.linalg.norm(np.subtract(candidate.center_lps, better.center_lps))
-    return bool(distance < better.measurements.diameter_mm / 2)
+    within = candidate.mask.common(better.mask) > candidate.mask.voxels.sum() / 2
+    return bool(within or distance < better.measurements.diameter_mm / 2)
 
 
 def _model_entry(card: ModelCard) -> dict[str, Any]:

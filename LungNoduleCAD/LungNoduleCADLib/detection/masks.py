@@ -29,7 +29,8 @@ def mask_on_volume(proposal: Proposal, grid: Volume, volume: Volume) -> VoxelMas
     step = volume.spacing_kji_mm / grid.spacing_kji_mm
     axes = [first[n] + step[n] * np.arange(high[n] - low[n]) for n in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
-    occupancy = ndimage.map_coordinates(proposal.voxels.astype(np.float32), points, order=1, mode="constant")
+    # Not mode "constant", which is 0 from the outermost centres on: half a voxel all round would be missing.
+    occupancy = ndimage.map_coordinates(proposal.voxels.astype(np.float32), points, order=1, mode="grid-constant")
     voxels = occupancy >= 0.5
     if not voxels.any():
         voxels[tuple(center - low)] = True

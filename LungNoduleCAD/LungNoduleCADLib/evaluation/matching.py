@@ -169,21 +169,11 @@ def hit_table(candidates: Sequence[Candidate], references: Sequence[ReferenceNod
 
 
 def _masks_match(candidate: VoxelMask, reference: VoxelMask) -> bool:
-    start = np.maximum(candidate.start_kji, reference.start_kji)
-    stop = np.minimum(
-        np.add(candidate.start_kji, candidate.voxels.shape), np.add(reference.start_kji, reference.voxels.shape)
-    )
-    if (stop <= start).any():
-        return False
-    common = int((_part(candidate, start, stop) & _part(reference, start, stop)).sum())
+    common = candidate.common(reference)
     union = int(candidate.voxels.sum()) + int(reference.voxels.sum()) - common
-    if union and common / union >= MINIMUM_OVERLAP:
+    if common and common / union >= MINIMUM_OVERLAP:
         return True
     center = np.argwhere(candidate.voxels).mean(axis=0) + np.subtract(candidate.start_kji, reference.start_kji)
     voxel = np.rint(center).astype(int)
     inside = (voxel >= 0).all() and (voxel < reference.voxels.shape).all()
     return bool(inside and reference.voxels[tuple(voxel)])
-
-
-def _part(mask: VoxelMask, start: NDArray[np.intp], stop: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return mask.voxels[tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, mask.start_kji, strict=True))]

@@ -57,7 +57,7 @@ def axial_axes(found: Occupancy, ellipsoid: Ellipsoid, diameter_mm: float) -> Ax
         outlines = {k: found.mask[k] for k in range(len(found.mask)) if found.mask[k].any()}
     k = max(outlines, key=lambda n: _rough_extent(outlines[n], found.spacing[1:]))
     read = _callipers(_outline(found, k, outlines[k]), found.spacing[1:], k)
-    fitted = _fitted_axes(ellipsoid, found.spacing, k)
+    fitted = _fitted_axes(ellipsoid, found)
     size = diameter_mm, diameter_mm / float(found.spacing[0])
     trust = min(
         float(np.interp(size[0], (SMALL_MM, LARGE_MM), (0, 1))),
@@ -156,11 +156,16 @@ def _widest_chord(hull: Floats, direction: Floats) -> Floats:
     return best
 
 
-def _fitted_axes(ellipsoid: Ellipsoid, spacing: Floats, limit_k: int) -> AxialAxes:
-    """The ellipsoid's section through its middle, drawn in the slice nearest to that."""
+def _fitted_axes(ellipsoid: Ellipsoid, found: Occupancy) -> AxialAxes:
+    """The ellipsoid's section through its middle, drawn in the mask's slice that is nearest to that.
+
+    The middle of what the scan's last slice cuts may lie beyond it.
+    """
+    spacing = found.spacing
     long_mm, short_mm, direction = ellipsoid.axial_section()
     middle, sideways = ellipsoid.center[1:], np.array([-direction[1], direction[0]])
-    k = round(float(ellipsoid.center[0] / spacing[0]))
+    own = np.flatnonzero(found.mask.any(axis=(1, 2)))
+    k = int(np.clip(round(float(ellipsoid.center[0] / spacing[0])), own[0], own[-1]))
     signs = np.array([[-0.5], [0.5]])
     return AxialAxes(
         long_mm,
