@@ -28,7 +28,7 @@ from .checkpoints import averaged_hybrid, averaged_unet, wavelet_of
 from .forest import FOREST, load_forest
 from .out_of_fold import KINDS, OutOfFold, mark_files, read_out_of_fold
 
-VERSION = "1.4.1"
+VERSION = "1.4.2"
 LICENSE = "Apache-2.0"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnostic use."
 ALLOWED_FALSE_POSITIVES = 0.25

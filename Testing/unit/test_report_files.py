@@ -14,8 +14,10 @@ from typing import Any
 
 import html5lib
 import jsonschema
+import numpy as np
 import pytest
 from io_inputs import chest_hu
+from numpy.typing import NDArray
 from PIL import Image
 from pypdf import PdfReader
 from report_inputs import DETECTED, HOSTILE, ball_candidate, blob_candidates, result_of, reviewed
@@ -63,11 +65,15 @@ def rendered(
     make_candidates: Callable[[Volume], Any] = blob_candidates,
     review: Callable[[Any], Review] | None = None,
     notes: str = "",
+    hu: NDArray[np.int16] | None = None,
     **series: str,
 ) -> Rendered:
     metadata = {"series_uid": "1.2.3", "format": "NRRD", "source": "/data/chest.nrrd", **series}
     volume = Volume.from_geometry(
-        chest_hu(), spacing_kji_mm=(2.5, 0.8, 0.7), origin_lps=(-20, -30, -100), metadata=metadata
+        chest_hu() if hu is None else hu,
+        spacing_kji_mm=(2.5, 0.8, 0.7),
+        origin_lps=(-20, -30, -100),
+        metadata=metadata,
     )
     candidates = make_candidates(volume)
     report = build_report(
@@ -311,6 +317,19 @@ def test_a_pdf_holds_text_of_any_length() -> None:
 
 
 # -- CSV ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(120, 4, 4), (4, 200, 4), (3, 4, 300)])
+def test_a_scan_of_a_few_rows_and_columns_has_a_report(shape: tuple[int, int, int]) -> None:
+    made = rendered(lambda volume: [ball_candidate(volume, 1, [n // 2 for n in shape], 1.5, 0.9)], hu=_noise(shape))
+    assert "N1" in made.pdf_text()
+    where = made.html[made.html.index('<div class="where">') :]
+    for width, height in re.findall(r'<img [^>]*width="(\d+)" height="(\d+)"', where)[:2]:
+        assert max(int(width), int(height)) <= 5 * min(int(width), int(height))
+
+
+def _noise(shape: tuple[int, int, int]) -> NDArray[np.int16]:
+    return np.random.default_rng(0).normal(-700, 200, shape).astype(np.int16)
 
 
 def test_csv_has_a_row_for_each_finding_that_says_all_by_itself(full: Rendered) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 LOCATOR_PX = 300
+LEAST_PX = 60
+"""What a scan of a few columns would give otherwise does not fit on a page."""
 PROJECTED_CUTS = 24
 """Planes averaged for a projection; more do not show."""
 PROJECTION_WINDOW = (-950.0, 50.0)
@@ -40,7 +42,7 @@ def _locator(findings: Sequence[ReportFinding], volume: Volume, plane: Plane) ->
     near, far = float((corners @ depth).min()), float((corners @ depth).max())
     middle = (low + high) / 2.0 @ axes
     mm_per_px = float((high - low).max()) / LOCATOR_PX
-    width, height = (max(round(float(n) / mm_per_px), 1) for n in high - low)
+    width, height = (max(round(float(n) / mm_per_px), LEAST_PX) for n in high - low)
     # The middle half of the body holds the lungs; chest wall and table would only veil them.
     planes = np.linspace(near + (far - near) / 4, far - (far - near) / 4, PROJECTED_CUTS)
     total: NDArray[np.float32] = np.zeros((height, width), np.float32)
@@ -51,7 +53,7 @@ def _locator(findings: Sequence[ReportFinding], volume: Volume, plane: Plane) ->
     picture = as_image(np.repeat((grey * 255).astype(np.uint8)[..., None], 3, axis=2))
     draw = ImageDraw.Draw(picture)
     for finding in reversed(findings):  # the most suspicious is drawn last, on top
-        x, y = (axes @ np.asarray(finding.center_lps) - low) / mm_per_px
+        x, y = (axes @ np.asarray(finding.center_lps) - (low + high) / 2.0) / mm_per_px + (width / 2, height / 2)
         _badge(draw, float(x), float(y), finding.label.removeprefix("N"))
     draw_sides(picture, plane)
     names = ", ".join(finding.label for finding in findings) or "no finding"
