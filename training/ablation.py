@@ -38,7 +38,7 @@ from .datasets.tables import read_patients
 from .engine.config import Config
 from .engine.lungs import LungOrigin
 from .engine.run import train
-from .fold_data_sets import known_nodules
+from .known_nodules import known_nodules
 from .splits import FOLDS
 from .submission import marks_of
 

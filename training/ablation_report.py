@@ -28,7 +28,8 @@ from .ablation_table import (
     outcomes_of,
     rows_of,
 )
-from .fold_data_sets import Known, data_sets
+from .fold_data_sets import data_sets
+from .known_nodules import Known
 from .out_of_fold import KINDS, read_out_of_fold
 from .splits import BACKGROUND_SCANS
 

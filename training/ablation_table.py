@@ -22,7 +22,8 @@ from LungNoduleCADLib.evaluation.froc import match_submission
 from LungNoduleCADLib.io.points import PointTable
 from LungNoduleCADLib.networks.cards import Calibration
 
-from .fold_data_sets import Known, data_sets
+from .fold_data_sets import data_sets
+from .known_nodules import Known
 from .out_of_fold import OutOfFold, read_out_of_fold
 from .publish import calibrate
 

@@ -41,8 +41,9 @@ from LungNoduleCADLib.preprocess.settings import Preprocessing
 from .checkpoints import averaged_hybrid
 from .datasets.partition import FILE as SPLIT
 from .entry_images import EntryPatches
-from .fold_data_sets import data_sets, known_nodules
+from .fold_data_sets import data_sets
 from .fold_images import FoldPatches
+from .known_nodules import known_nodules
 from .out_of_fold import OutOfFold, mark_files, read_out_of_fold
 from .sampler import PATCH
 

@@ -3,9 +3,6 @@ that were left out."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,18 +20,10 @@ from LungNoduleCADLib.evaluation.data_set import (
 )
 from LungNoduleCADLib.evaluation.free_response import Outcomes
 
+from .known_nodules import Known, source_of
 from .out_of_fold import KINDS, OutOfFold
 from .publish import calibrate
 from .splits import BACKGROUND_SCANS
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the tables say of a nodule beyond its case: its patient and, where rated, texture and malignancy."""
-
-    patient: str
-    texture: float
-    malignancy: float
 
 
 def data_sets(data: OutOfFold, known: dict[str, Known]) -> list[DataSet]:
@@ -48,31 +37,6 @@ def data_sets(data: OutOfFold, known: dict[str, Known]) -> list[DataSet]:
         raise InputError("Cross-validation hit no nodule or marked nothing falsely, so scores have no scale.")
     _, scores = calibrate(data)
     return [_data_set(data, scores, kind, known) for kind in KINDS if any(c["kind"] == kind for c in data.cases)]
-
-
-def known_nodules(folder: Path) -> dict[str, Known]:
-    """What `cubes.csv` and `crops.csv` say of each nodule.
-
-    :param folder: with `lidc-nodules`. :raises InputError: when a table cannot be read.
-    """
-    known = {}
-    for name, prefix in (("cubes.csv", ""), ("crops.csv", "crop ")):
-        path = folder / "lidc-nodules" / name
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    ratings = (float(row.get(column) or "nan") for column in ("texture", "malignancy"))
-                    known[prefix + row["nodule"]] = Known(row["patient"], *ratings)
-        except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist; give the folder that holds lidc-nodules/{name}.") from error
-        except (OSError, ValueError, KeyError, csv.Error) as error:
-            raise InputError(f"{path} is damaged ({error}); give the table as it was published.") from error
-    return known
-
-
-def source_of(case: str, kind: str) -> str:
-    """Name of a case's nodule in the tables: an insertion is called `<lung> <source> <number>`."""
-    return case if kind == "cube" else " ".join(case.split(" ")[1:-1])
 
 
 def _data_set(data: OutOfFold, scores: NDArray[np.float64], kind: str, known: dict[str, Known]) -> DataSet:

@@ -1,7 +1,7 @@
 """From training runs and their cross-validation to the weights that ship: calibration, operating table, cards.
 
-    python -m training.publish --marks forest --segmentation runs/unet-final --classification runs/hybrid-final \
-        --output LungNoduleCAD/Resources/Models
+    python -m training.publish --marks forest --data DATA --segmentation runs/unet-final \
+        --classification runs/hybrid-final --output LungNoduleCAD/Resources/Models
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from sklearn.metrics import roc_auc_score
 from LungNoduleCADLib.cli import USER_ERROR
 from LungNoduleCADLib.detection.appearance import EDGE
 from LungNoduleCADLib.errors import LungNoduleCADError
+from LungNoduleCADLib.evaluation.data_set import density_of_texture
 from LungNoduleCADLib.networks.weights import save_model
 
 from .checkpoints import averaged_hybrid, averaged_unet, wavelet_of
 from .forest import FOREST, load_forest
+from .known_nodules import Known, known_nodules, source_of
 from .out_of_fold import KINDS, OutOfFold, mark_files, read_out_of_fold
 
 VERSION = "1.4.2"
@@ -113,21 +115,38 @@ def calibrate(data: OutOfFold) -> tuple[dict[str, Any], NDArray[np.float64]]:
     return entry, scores
 
 
-def best_hits(data: OutOfFold, scores: NDArray[np.float64], kind: str, least_mm: float = 0) -> NDArray[np.float64]:
-    """Per case of a kind, from a diameter on, the score of its best mark on the nodule, -1 when there is none."""
-    best = {c["case"]: -1.0 for c in data.cases if c["kind"] == kind and c["diameter_mm"] >= least_mm}
+def best_hits(
+    data: OutOfFold,
+    scores: NDArray[np.float64],
+    kind: str,
+    chosen: Callable[[dict[str, Any]], bool] = lambda case: True,
+) -> NDArray[np.float64]:
+    """Per case of a kind, or per chosen one, the score of its best mark on the nodule, -1 when there is none."""
+    best = {c["case"]: -1.0 for c in data.cases if c["kind"] == kind and chosen(c)}
     for mark, score in zip(data.marks, scores, strict=True):
         if mark["hit"] and mark["case"] in best:
             best[mark["case"]] = max(best[mark["case"]], float(score))
     return np.array(list(best.values()))
 
 
-def operating_table(data: OutOfFold, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Sensitivity on real cubes, and by band, and false positives a scan of left-out lung, by threshold."""
+def operating_table(data: OutOfFold, scores: NDArray[np.float64], known: Mapping[str, Known]) -> list[dict[str, Any]]:
+    """Sensitivity on real cubes, and by band, and false positives a scan of left-out lung, by threshold.
+
+    :param known: as `known_nodules` gives it.
+    """
+
+    def is_large(case: dict[str, Any]) -> bool:
+        return bool(case["diameter_mm"] >= BAND_FROM_MM)
+
+    def is_ground_glass(case: dict[str, Any]) -> bool:
+        fact = known.get(source_of(case["case"], "any-size"))
+        return fact is not None and not np.isnan(fact.texture) and density_of_texture(fact.texture) == "ground-glass"
+
     cubes = best_hits(data, scores, "cube")
     bands = {
         "4-6 mm, inserted": best_hits(data, scores, "insertion"),
-        f"{BAND_FROM_MM:g} mm and more, inserted": best_hits(data, scores, "any-size", BAND_FROM_MM),
+        f"{BAND_FROM_MM:g} mm and more, inserted": best_hits(data, scores, "any-size", is_large),
+        "ground-glass, inserted": best_hits(data, scores, "any-size", is_ground_glass),
     }
     false = scores[data.is_false()]
     return [
@@ -210,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--marks", type=Path, required=True, help="folder of cross-validation-<fold>.json, and perhaps of a forest"
     )
+    parser.add_argument("--data", type=Path, required=True, help="holds lidc-nodules, for the nodules' densities")
     parser.add_argument("--segmentation", type=Path, required=True)
     parser.add_argument("--classification", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -230,7 +250,7 @@ def publish(arguments: argparse.Namespace) -> dict[str, Any]:
         "version": VERSION,
         "data": DATA,
         "metrics": metrics(data, scores, threshold),
-        "operating_table": operating_table(data, scores),
+        "operating_table": operating_table(data, scores, known_nodules(arguments.data)),
         "default_threshold": threshold,
         "license": LICENSE,
         "research_use": RESEARCH_USE,

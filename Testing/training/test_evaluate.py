@@ -17,8 +17,9 @@ from LungNoduleCADLib.errors import InputError
 from training import cross_validation, fold_images
 from training.boxes import load_cubes
 from training.evaluate import main, read_histories
-from training.fold_data_sets import data_sets, known_nodules, source_of
+from training.fold_data_sets import data_sets
 from training.fold_images import FoldPatches
+from training.known_nodules import known_nodules, source_of
 from training.nodules import load_nodules
 from training.out_of_fold import OutOfFold, mark_files, read_out_of_fold
 from training.publish import calibrate

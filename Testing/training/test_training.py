@@ -15,6 +15,7 @@ from training_inputs import box, lung, nodule, replaceable, write_prepared
 
 from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
+from training.known_nodules import Known
 from training.nodules import (
     InsertableNodule,
     crop_nodules,
@@ -286,11 +287,27 @@ def test_operating_table_counts_missed_nodules_and_leaves_doubtful_marks_out(tmp
     calibration, scores = calibrate(data)
     assert calibration["slope"] > 0 and calibration["plane_slope"] > 0 and scores.min() >= 0 and scores.max() <= 1
     assert (best_hits(data, scores, "cube") == -1).sum() == 2
-    table = operating_table(data, scores)
+    table = operating_table(data, scores, {})
     assert table[0]["sensitivity"] == 0.9
+    assert all(row["bands"] == {} for row in table), "nothing was inserted"
     assert all(a["sensitivity"] >= b["sensitivity"] for a, b in itertools.pairwise(table))
     assert all(a["fp_per_scan"] >= b["fp_per_scan"] for a, b in itertools.pairwise(table))
     assert table[-1]["fp_per_scan"] == 0 and max(row["fp_per_scan"] for row in table) <= 7
+
+
+def test_the_operating_table_has_a_row_of_large_and_one_of_ground_glass_nodules() -> None:
+    cases = [
+        {"kind": "any-size", "case": f"R01-001 crop N{n} any-{n}", "fold": 0, "diameter_mm": diameter}
+        for n, diameter in enumerate((4.0, 5.9, 6.0, 20.0))
+    ]
+    shared = {"kind": "any-size", "fold": 0, "hit": True, "doubtful": False}
+    found = [{**shared, "case": case["case"]} for case in cases[1:]]
+    known = {f"crop N{n}": Known(f"p{n}", texture, 3.0) for n, texture in enumerate((1.0, 2.0, 5.0, float("nan")))}
+    table = operating_table(OutOfFold(found, cases, 1), np.array([0.5, 0.2, 0.9]), known)
+    (row,) = (row for row in table if row["threshold"] == 0.3)
+    assert row["bands"] == {"6 mm and more, inserted": 0.5, "ground-glass, inserted": 0.5}
+    (row,) = (row for row in table if row["threshold"] == 0.7)
+    assert row["bands"] == {"6 mm and more, inserted": 0.5, "ground-glass, inserted": 0.0}
 
 
 def test_the_cards_metrics_read_the_curve_at_each_number_of_false_positives(tmp_path: Path) -> None:
@@ -314,7 +331,16 @@ def test_default_threshold_is_the_lowest_that_calls_little_healthy_lung_a_nodule
 
 
 def test_a_folder_without_marks_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = ("--segmentation", "unet", "--classification", "hybrid", "--output", str(tmp_path / "Models"))
+    folders = (
+        "--data",
+        "data",
+        "--segmentation",
+        "unet",
+        "--classification",
+        "hybrid",
+        "--output",
+        str(tmp_path / "Models"),
+    )
     assert main(["--marks", str(tmp_path), *folders]) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith(f"{tmp_path} holds no cross-validation") and printed.err.count("\n") == 1
