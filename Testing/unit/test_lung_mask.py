@@ -77,6 +77,25 @@ def test_real_scan_keeps_both_lungs_and_its_nodule_and_leaves_gas_elsewhere_out(
         assert mask[distance_2 < expected.nodule[3] ** 2].all()
 
 
+@pytest.mark.parametrize(("name", "thinner_hu", "tight"), [
+    ("R01-001", 70, False), ("MSB-01068", 70, True), ("C3N-00247", 40, False), ("C3N-00247", 40, True),
+])  # fmt: skip
+def test_emphysematous_lungs_are_neither_airway_nor_the_air_outside(
+    shared_data: Path, name: str, thinner_hu: int, tight: bool
+) -> None:
+    """The lung itself, not its vessels, made as thin as severe emphysema; and the image cut off where the lungs end."""
+    scan = _read(shared_data / "ct" / name)
+    lungs = segment_lungs(scan)
+    hu = np.where(lungs & (scan.voxels < -700), scan.voxels - thinner_hu, scan.voxels).astype(np.int16)
+    if tight:
+        box = ndimage.find_objects(lungs.view(np.uint8))[0]
+        hu, lungs = hu[:, box[1], box[2]].copy(), lungs[:, box[1], box[2]]
+    k, j, i = scan.spacing_kji_mm
+    mask = segment_lungs(Volume.from_geometry(hu, spacing_kji_mm=(k, j, i)))
+    assert mask[lungs].mean() > 0.99
+    assert _dice(mask, lungs) > 0.95
+
+
 # -- a synthetic chest --------------------------------------------------------------------------------------------
 SPACING = (2.5, 1.5, 1.5)
 SHAPE = (60, 180, 220)
@@ -160,6 +179,16 @@ def test_lungs_cut_by_the_edge_of_the_image_are_kept(columns: slice) -> None:
     mask = segment_lungs(_volume(hu[:, :, columns].copy()))
     assert mask[lungs[:, :, columns]].mean() > 0.97
     assert _dice(mask, lungs[:, :, columns]) > 0.9
+
+
+def test_a_field_of_view_within_the_patient_keeps_what_it_shows_of_the_lungs() -> None:
+    hu, lungs = _chest()
+    rows, columns = (slice(np.flatnonzero(lungs.any(axis=a))[0] + 12, np.flatnonzero(lungs.any(axis=a))[-1] - 12)
+                     for a in ((0, 2), (0, 1)))  # fmt: skip
+    part = lungs[:, rows, columns]
+    mask = segment_lungs(_volume(hu[:, rows, columns].copy()))
+    assert mask[part].mean() > 0.97
+    assert _dice(mask, part) > 0.9
 
 
 @pytest.mark.parametrize("padding_hu", [-3024.0, -2000.0, -1000.0])
