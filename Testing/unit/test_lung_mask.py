@@ -96,6 +96,13 @@ def test_emphysematous_lungs_are_neither_airway_nor_the_air_outside(
     assert _dice(mask, lungs) > 0.95
 
 
+def test_air_lifted_by_noise_and_calibration_does_not_make_the_image_all_body(shared_data: Path) -> None:
+    scan = _read(shared_data / "ct" / "C3N-00247")  # air at -951 HU already
+    lungs = segment_lungs(scan)
+    k, j, i = scan.spacing_kji_mm
+    assert _dice(segment_lungs(Volume.from_geometry(scan.voxels + 40, spacing_kji_mm=(k, j, i))), lungs) > 0.97
+
+
 # -- a synthetic chest --------------------------------------------------------------------------------------------
 SPACING = (2.5, 1.5, 1.5)
 SHAPE = (60, 180, 220)

@@ -31,6 +31,10 @@ LUNA16_LUNG_LABELS = (3, 4)
 AIR_MARGIN_HU = 75.0
 """Block means less than this above air are air outside the body. Lung is 100 to 400 above."""
 
+THINNEST_SHARE, RIM_ABOVE_THINNEST_HU = 0.002, 100.0
+"""So much of any image is air, were it only the trachea's; lung at the image's edge is so much denser (130 at least in
+five scans cut so), air outside the body that noise or a poor calibration lifts is not (70)."""
+
 LUNG_ABOVE_AIR_HU = 45.0
 """The inner part of a lung is on average at least this much denser than air (90 to 280 in eight scans, the least under
 a noisy kernel whose air is clipped); gas in a bowel is not."""
@@ -123,7 +127,7 @@ def _lungs_on_coarse_grid(grid: CoarseGrid) -> NDArray[np.bool_]:
     hu, beyond, body = grid.hu[patient], grid.beyond_field[patient], body[patient]
     outside, air_hu = _outside_air(hu, beyond, _sides_with_body(body))
     threshold = _threshold(hu, outside | beyond)
-    _close_cut_slices(body, outside | beyond)
+    _close_cut_slices(body, hu, outside | beyond)
     sides = _sides_with_body(body)
     # what lies beyond the field may be body: the rim of a lung cut by it has the body on its medial side only
     low = (hu < threshold) & ~outside & ~beyond & ((_sides_with_body(body | beyond) if beyond.any() else sides) >= 2)
@@ -184,12 +188,17 @@ def _body(hu: NDArray[np.float32], beyond: NDArray[np.bool_]) -> NDArray[np.bool
     return labels == sizes.argmax() if count else solid
 
 
-def _close_cut_slices(body: NDArray[np.bool_], outside: NDArray[np.bool_]) -> None:
+def _close_cut_slices(body: NDArray[np.bool_], hu: NDArray[np.float32], outside: NDArray[np.bool_]) -> None:
     """Where the field of view lies within the patient (a reconstruction of the heart), the body goes on beyond the edge
     of the image: that edge becomes body, in place."""
     rim = np.zeros(body.shape[1:], dtype=bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
-    body[~outside[:, rim].any(axis=1)] |= rim
+    within = ~outside[:, rim].any(axis=1)
+    if within.any():
+        at_edge = hu[within][:, rim][~body[within][:, rim]]
+        thinnest = np.quantile(hu[::2, ::2, ::2], THINNEST_SHARE)
+        if at_edge.size and np.median(at_edge) > thinnest + RIM_ABOVE_THINNEST_HU:
+            body[within] |= rim
 
 
 def _sides_with_body(body: NDArray[np.bool_]) -> NDArray[np.uint8]:
