@@ -108,7 +108,7 @@ def _cut_in_two(part: Bools, volume: Volume, alone: bool) -> list[Bools]:
     # The junction runs from front to back: it breaks under an erosion within the slices that lie across the body.
     head = int(np.argmax(np.abs(volume.direction[2])[::-1]))
     halves = [np.moveaxis(half, 0, head) for half in separated(np.moveaxis(part, head, 0))]
-    if len(halves) == 2:
+    if len(halves) == 2 and all(half.any() for half in halves):  # in a few voxels one may take all
         middles = [ndimage.center_of_mass(half)[axis] * across for half in halves]
         if abs(middles[0] - middles[1]) >= APART_MM:
             return halves
