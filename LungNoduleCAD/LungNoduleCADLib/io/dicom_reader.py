@@ -23,7 +23,6 @@ from .hounsfield import AIR_HU, as_hounsfield
 from .quality import QualityFinding
 
 MOST_THREADS = 8
-DICOM = "DICOM"
 DICOM_WITHOUT_UIDS = "DICOM without UIDs"
 UIDS_MISSING = (
     "The DICOM headers lack UIDs, as some anonymisers leave them, so that no DICOM SR or SEG can refer to the images."
@@ -123,7 +122,7 @@ def series_metadata(source: Path, stack: Stack, selection: str) -> dict[str, Any
         findings.append(QualityFinding("no_uids", UIDS_MISSING))
     return {
         "source": os.path.abspath(source),
-        "format": DICOM if identified else DICOM_WITHOUT_UIDS,
+        "format": "DICOM" if identified else DICOM_WITHOUT_UIDS,
         "modality": first.modality,
         "series_uid": first.series_uid or first.path.parent.name,
         "series_description": first.description,

@@ -23,7 +23,7 @@ from scipy import ndimage
 from ..errors import InputError
 from ..volume import Volume
 from .lung_grid import CoarseGrid
-from .lung_shape import CROSS, PLANE, closed, eroded_in_plane, filled, only_larger, separated
+from .lung_shape import CROSS, PLANE, closed, eroded_in_plane, filled, holes, only_larger, separated
 
 LUNA16_LUNG_LABELS = (3, 4)
 """The two lungs in LUNA16's lung masks; 5 is the trachea."""
@@ -248,23 +248,14 @@ def _walled_gas(
         walled = pure & (dense > GAS_TISSUE_SHARE * around) & (sizes * milliliters > SMALLEST_GAS_ML)
         walled[0] = False
         if (walled & (sizes * milliliters > LARGEST_AIRWAY_ML)).any():
-            crossed = np.bincount(shell[ring & _holes(inside)], minlength=count + 1) > VESSEL_SHARE * sizes
+            others, is_hole = holes(inside)
+            crossed = np.bincount(shell[ring & is_hole[others]], minlength=count + 1) > VESSEL_SHARE * sizes
             walled &= ~crossed | (sizes * milliliters <= LARGEST_AIRWAY_ML)
         found |= walled[labels]
     found = only_larger(ndimage.binary_opening(found, structure=np.ones((1, 3, 3))), SMALLEST_GAS_CORE_ML / milliliters)
     if found.any():
         found = ndimage.binary_dilation(found, structure=ndimage.generate_binary_structure(3, 2)) & low
     return found
-
-
-def _holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What a mask encloses within its slices."""
-    labels, count = ndimage.label(~mask, structure=PLANE)
-    open_ended = np.zeros(count + 1, dtype=bool)
-    open_ended[0] = True
-    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
-        open_ended[edge] = True
-    return np.asarray(~open_ended[labels])
 
 
 def _lung_regions(

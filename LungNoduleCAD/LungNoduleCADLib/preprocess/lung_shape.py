@@ -101,17 +101,23 @@ def filled(lungs: NDArray[np.bool_], spacing_kji_mm: NDArray[np.float64]) -> NDA
     votes = np.zeros(lungs.shape, dtype=np.uint8)
     small = np.zeros(lungs.shape, dtype=bool)
     for axis in range(3):
-        labels, count = ndimage.label(~lungs, structure=np.moveaxis(PLANE, 0, axis))
-        open_ended = np.zeros(count + 1, dtype=bool)
-        open_ended[0] = True
-        for other in {0, 1, 2} - {axis}:
-            for end in (0, -1):
-                open_ended[labels.take(end, axis=other)] = True
-        votes += ~open_ended[labels]
+        labels, is_hole = holes(lungs, axis)
+        votes += is_hole[labels]
         if axis == 0:
-            areas_mm2 = np.bincount(labels.ravel(), minlength=count + 1) * float(np.prod(spacing_kji_mm[1:]))
-            small = (~open_ended & (areas_mm2 < LARGEST_FILLED_HOLE_MM2))[labels]
+            areas_mm2 = np.bincount(labels.ravel(), minlength=len(is_hole)) * float(np.prod(spacing_kji_mm[1:]))
+            small = (is_hole & (areas_mm2 < LARGEST_FILLED_HOLE_MM2))[labels]
     return lungs | (small & _between_lung(lungs, _cut_ends(lungs))) | (votes >= 2)
+
+
+def holes(mask: NDArray[np.bool_], axis: int = 0) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Labels of what is not in a mask, connected within the planes across an axis, and which of them it encloses."""
+    labels, count = ndimage.label(~mask, structure=np.moveaxis(PLANE, 0, axis))
+    is_hole = np.ones(count + 1, dtype=bool)
+    is_hole[0] = False
+    for other in {0, 1, 2} - {axis}:
+        for end in (0, -1):
+            is_hole[labels.take(end, axis=other)] = False
+    return labels, is_hole
 
 
 def _octagon_closing(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
