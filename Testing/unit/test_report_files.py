@@ -25,7 +25,10 @@ from report_inputs import DETECTED, HOSTILE, ball_candidate, blob_candidates, re
 from LungNoduleCADLib.report.build import build_report
 from LungNoduleCADLib.report.csv_report import COLUMNS
 from LungNoduleCADLib.report.export import Sources, render_report
+from LungNoduleCADLib.report.key_images import OUTLINE_COLOR
+from LungNoduleCADLib.report.locator import locator_images
 from LungNoduleCADLib.report.model import NOTICE, Report
+from LungNoduleCADLib.report.panels import rgb
 from LungNoduleCADLib.report.quantities import QUANTITIES
 from LungNoduleCADLib.report.suggestions import GUIDELINES
 from LungNoduleCADLib.resources import resource_path
@@ -319,9 +322,14 @@ def test_a_pdf_holds_text_of_any_length() -> None:
 # -- CSV ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(120, 4, 4), (4, 200, 4), (3, 4, 300)])
+@pytest.mark.parametrize("shape", [(121, 5, 5), (5, 201, 5), (3, 5, 301)])
 def test_a_scan_of_a_few_rows_and_columns_has_a_report(shape: tuple[int, int, int]) -> None:
     made = rendered(lambda volume: [ball_candidate(volume, 1, [n // 2 for n in shape], 1.5, 0.9)], hu=_noise(shape))
+    locators = locator_images(made.report, Volume.from_geometry(_noise(shape), spacing_kji_mm=(2.5, 0.8, 0.7),
+                                                               origin_lps=(-20, -30, -100)))  # fmt: skip
+    for image in locators:
+        badge = np.argwhere((np.asarray(image.picture) == rgb(OUTLINE_COLOR)).all(axis=-1))
+        assert np.abs(badge.mean(axis=0) - np.array(image.picture.size[::-1]) / 2).max() < 12
     assert "N1" in made.pdf_text()
     where = made.html[made.html.index('<div class="where">') :]
     for width, height in re.findall(r'<img [^>]*width="(\d+)" height="(\d+)"', where)[:2]:
