@@ -159,7 +159,9 @@ class FoldDetector:
 
     def __init__(self, segmentation: Path, classification: Path, averaged: bool = True) -> None:
         self._segmentation = channels_last(fuse_batch_norm(averaged_unet(segmentation, averaged)))
-        self._classifier = channels_last(fuse_batch_norm(averaged_hybrid(classification, averaged)))
+        classifier = averaged_hybrid(classification, averaged)
+        self._patch_size = classifier.config.patch_size
+        self._classifier = channels_last(fuse_batch_norm(classifier))
         self._wavelets = wavelet_of(segmentation), wavelet_of(classification)
 
     def __call__(self, image: NDArray[np.uint8], inside: NDArray[np.bool_] | None) -> Seen:
@@ -171,7 +173,8 @@ class FoldDetector:
         proposals = [p for p in group(heat) if lies_in_lung(p, inside)]
         centers = [p.center_kji for p in proposals]
         sides = side_peaks(self._segmentation, first, centers, batch=BATCH)
-        return Seen(prepared, proposals, sides, classify(self._classifier, second, centers, batch=BATCH))
+        logits = classify(self._classifier, second, centers, patch_size=self._patch_size, batch=BATCH)
+        return Seen(prepared, proposals, sides, logits)
 
 
 def evaluate_fold(fold: int, detector: FoldDetector, cache: Path, data: Path) -> tuple[list[Mark], list[Case]]:

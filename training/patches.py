@@ -1,4 +1,4 @@
-"""Random 64 mm patches for the classifier: nodules, real or inserted, against what the segmentation network takes for
+"""Random patches for the classifier: nodules, real or inserted, against what the segmentation network takes for
 one."""
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from .transforms.medmix import medmix
 from .transforms.orientation import draw_orientation
 from .transforms.scanner import draw_scanner
 
-SIZE = 64
-HALF = SIZE // 2
 JITTER = 2
 """Voxels: a proposal's centre is not quite the nodule's."""
 UNCUT = 10
@@ -48,7 +46,7 @@ class Place:
 class Sample:
     """A training patch.
 
-    :param patch: uint8 (64, 64, 64).
+    :param patch: uint8 (k, j, i), a cube.
     :param malignancy: 1, 0, or NaN when unknown.
     :param proposal: index of the false proposal that it shows.
     """
@@ -69,6 +67,8 @@ class PatchSampler:
     A box ends where its image does, and the nodule is at its middle: so that neither class can be told by where the
     patch goes empty, every sample of a box is cut to the extents of a nodule's and of another place's box at once, and
     so is many a patch of a whole lung.
+
+    :param size: edge of the patches, voxels.
     """
 
     SHARES: ClassVar[dict[str, float]] = {
@@ -81,8 +81,10 @@ class PatchSampler:
     }
     BOUNDED_SHARE = 0.3
 
-    def __init__(self, sources: Sources, proposals: list[Place], seed: int, wavelet: Wavelet | None = None) -> None:
-        self.sources, self.proposals, self.wavelet = sources, proposals, wavelet
+    def __init__(
+        self, sources: Sources, proposals: list[Place], seed: int, wavelet: Wavelet | None = None, size: int = 64
+    ) -> None:
+        self.sources, self.proposals, self.wavelet, self.size = sources, proposals, wavelet, size
         self.rng = np.random.default_rng(seed)
         self.weights = np.ones(len(proposals))
         self._cubes = [c for c in sources.cubes if len(c.background)]
@@ -113,7 +115,7 @@ class PatchSampler:
         nodule = self.sources.draw_nodule(self.rng) if kind == "insert" else decoys[self.rng.integers(len(decoys))]
         nodule = oriented(nodule, self.rng, lung.slice_mm)
         image = self._cut(Place(which, suited(lung.image, nodule, place.center_kji, self.rng)), jitter=0)
-        where = HALF + self.rng.integers(-JITTER, JITTER + 1, size=3)
+        where = self.size // 2 + self.rng.integers(-JITTER, JITTER + 1, size=3)
         image, mask = insert_of(lung, image, nodule, where, self.rng)
         if kind == "decoy" or mask.sum() < 8:
             return Sample(self._of_lung(image, lung.slice_mm), False)
@@ -122,19 +124,19 @@ class PatchSampler:
         return Sample(self._of_lung(image, lung.slice_mm), True, malignant(nodule.malignancy))
 
     def _cut(self, place: Place, jitter: int = JITTER) -> NDArray[np.uint8]:
-        first = place.center_kji - HALF + self.rng.integers(-jitter, jitter + 1, size=3)
-        return cut(self.sources.lungs[place.lung].image, first, (SIZE,) * 3)
+        first = place.center_kji - self.size // 2 + self.rng.integers(-jitter, jitter + 1, size=3)
+        return cut(self.sources.lungs[place.lung].image, first, (self.size,) * 3)
 
     def _from_box(self, background: bool) -> Sample:
         """A nodule's box around the nodule, or around something dense beside it."""
         pool = self._cubes if self._cubes and (self.rng.random() < 0.5 or not self._boxes) else self._boxes
         box, other = (pool[n] for n in self.rng.integers(len(pool), size=2))
         center = self._center(box, background)
-        image = np.zeros((SIZE,) * 3, dtype=np.uint8)
-        region = extent(box.image.shape, center)
-        low = HALF - center
+        image = np.zeros((self.size,) * 3, dtype=np.uint8)
+        region = extent(self.size, box.image.shape, center)
+        low = self.size // 2 - center
         image[region] = box.image[tuple(slice(r.start - a, r.stop - a) for r, a in zip(region, low, strict=True))]
-        patch = self._finish(image, 1.0, extent(other.image.shape, self._center(other, not background)))
+        patch = self._finish(image, 1.0, extent(self.size, other.image.shape, self._center(other, not background)))
         return Sample(patch, not background, float("nan") if background else malignant(box.malignancy))
 
     def _center(self, box: NoduleBox, background: bool) -> NDArray[np.int64]:
@@ -145,13 +147,13 @@ class PatchSampler:
         return middle + self.rng.integers(-JITTER, JITTER + 1, size=3)
 
     def _of_lung(self, image: NDArray[np.uint8], slice_mm: float) -> NDArray[np.uint8]:
-        bounds: Extent = (slice(0, SIZE),) * 3
+        bounds: Extent = (slice(0, self.size),) * 3
         pool = self._cubes or self._boxes
         if pool and self.rng.random() < self.BOUNDED_SHARE:
             nodule, place = (pool[n] for n in self.rng.integers(len(pool), size=2))
             bounds = intersection(
-                extent(nodule.image.shape, self._center(nodule, background=False)),
-                extent(place.image.shape, self._center(place, background=True)),
+                extent(self.size, nodule.image.shape, self._center(nodule, background=False)),
+                extent(self.size, place.image.shape, self._center(place, background=True)),
             )
         return self._finish(image, slice_mm, bounds)
 
@@ -160,7 +162,8 @@ class PatchSampler:
         scanner = draw_scanner(self.rng, image.shape, slice_mm)
         x = np.clip(enhanced(scanner(image.astype(np.float32)), self.wavelet), 0, 255).astype(np.uint8)
         image = np.zeros_like(x)
-        seen = tuple(slice(min(b.start, HALF - UNCUT), max(b.stop, HALF + UNCUT)) for b in bounds)
+        half = self.size // 2
+        seen = tuple(slice(min(b.start, half - UNCUT), max(b.stop, half + UNCUT)) for b in bounds)
         image[seen] = x[seen]
         return np.ascontiguousarray(draw_orientation(self.rng)(image))
 
@@ -172,10 +175,11 @@ class PatchSampler:
         return medmix(mask, other)(image)
 
 
-def extent(shape: tuple[int, ...], center: NDArray[np.int64]) -> Extent:
-    """The part of a patch around `center` that a box of that shape fills."""
+def extent(size: int, shape: tuple[int, ...], center: NDArray[np.int64]) -> Extent:
+    """The part of a patch of an edge `size` around `center` that a box of that shape fills."""
+    half = size // 2
     i, j, k = (
-        slice(max(HALF - int(c), 0), max(min(HALF - int(c) + n, SIZE), 0)) for c, n in zip(center, shape, strict=True)
+        slice(max(half - int(c), 0), max(min(half - int(c) + n, size), 0)) for c, n in zip(center, shape, strict=True)
     )
     return i, j, k
 

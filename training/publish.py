@@ -265,12 +265,13 @@ def publish(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         arguments.output,
     )
+    classifier = averaged_hybrid(arguments.classification)
     save_model(
-        averaged_hybrid(arguments.classification),
+        classifier,
         {
             **common,
             "name": "LungNoduleCAD hybrid CNN-Transformer, small",
-            "preprocessing": {**preprocessing_of(arguments.classification), "patch_size": 64},
+            "preprocessing": {**preprocessing_of(arguments.classification), "patch_size": classifier.config.patch_size},
             "calibration": calibration,
         },
         arguments.output,

@@ -21,7 +21,8 @@ from training.train import main as train
 
 NETWORKS = {
     "unet": 'name = "unet25d"\nencoder_channels = [4, 6]\ndecoder_channels = [4]\nconvolutions = [1, 1]',
-    "hybrid": 'name = "hybrid"\nbase_channels = 4\nview = "foveated"\nhalving = "stem"',
+    "hybrid": 'name = "hybrid"\npatch_size = 48\nbase_channels = 4\nview = "foveated"\n'
+    'readout = "centered"\nblocks = "residual"',
 }
 
 

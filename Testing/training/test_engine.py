@@ -40,6 +40,7 @@ convolutions = [1, 1, 1, 1]
 TINY_HYBRID = """
 [network]
 name = "hybrid"
+patch_size = 48
 base_channels = 4
 view = "foveated"
 halving = "stem"

@@ -100,7 +100,8 @@ def test_what_was_hard_in_a_lung_is_remembered_until_it_comes_back(cache: Path) 
 def test_a_network_trains_on_a_data_set(task: str, cache: Path, tmp_path: Path) -> None:
     network = {
         "segmentation": 'name = "unet25d"\nencoder_channels = [4, 6]\ndecoder_channels = [4]\nconvolutions = [1, 1]',
-        "classification": 'name = "hybrid"\nbase_channels = 4\nview = "foveated"\nhalving = "stem"',
+        "classification": 'name = "hybrid"\npatch_size = 48\nbase_channels = 4\nview = "foveated"\n'
+        'readout = "centered"\nblocks = "residual"',
     }[task]
     path = tmp_path / "config.toml"
     path.write_text(

@@ -13,6 +13,10 @@ import torch
 from scipy import ndimage
 from training_inputs import box, lung, nodule, replaceable, write_prepared
 
+from LungNoduleCADLib.detection.score import MIRRORED
+from LungNoduleCADLib.networks.hybrid import HybridClassifier, HybridConfig
+from LungNoduleCADLib.networks.unet import UNet25D, UNetConfig
+from training import cross_validation
 from training.boxes import crop_boxes, load_boxes, load_cubes, save_boxes
 from training.checkpoints import moving_average
 from training.known_nodules import Known
@@ -27,7 +31,7 @@ from training.nodules import (
     to_window,
 )
 from training.out_of_fold import OutOfFold, mark_files, read_out_of_fold
-from training.patches import HALF, SIZE, UNCUT, PatchSampler, Place, extent, intersection, malignant
+from training.patches import PatchSampler, Place, extent, intersection, malignant
 from training.publish import best_hits, calibrate, default_threshold, main, metrics, operating_table
 from training.sampler import SLICES, SliceSampler, Sources, doubtful_regions, insert, oriented
 from training.splits import BACKGROUND_SCANS, BACKGROUND_SLABS, FOLDS, fold_of
@@ -207,11 +211,13 @@ def test_hard_places_come_back_and_old_ones_are_forgotten() -> None:
     assert sum((place[1][1:] == 40).all() for place in drawn) > 5
 
 
-def test_patches_are_centred_on_their_nodule() -> None:
-    sampler = PatchSampler(replaceable(), [Place(0, np.array([30, 45, 45]))], seed=0)
+@pytest.mark.parametrize("size", [48, 64])
+def test_patches_are_centred_on_their_nodule(size: int) -> None:
+    sampler = PatchSampler(replaceable(), [Place(0, np.array([30, 45, 45]))], seed=0, size=size)
     samples = [sampler.draw() for _ in range(60)]
-    assert all(s.patch.shape == (SIZE,) * 3 for s in samples)
-    assert all(s.patch[28:37, 28:37, 28:37].max() > 90 for s in samples if s.is_nodule)
+    middle = (slice(size // 2 - 4, size // 2 + 5),) * 3
+    assert all(s.patch.shape == (size,) * 3 for s in samples)
+    assert all(s.patch[middle].max() > 90 for s in samples if s.is_nodule)
     assert 15 < sum(s.is_nodule for s in samples) < 45
     assert all(np.isnan(s.malignancy) and s.proposal in (0, None) for s in samples if not s.is_nodule)
 
@@ -238,12 +244,12 @@ def test_where_a_boxed_patch_goes_empty_says_nothing_of_its_class() -> None:
 
 
 def test_extents_are_the_box_around_its_place_and_meet_in_both() -> None:
-    whole = extent((51, 51, 51), np.array([25, 25, 25]))
-    corner = extent((51, 51, 51), np.array([5, 45, 25]))
+    whole = extent(64, (51, 51, 51), np.array([25, 25, 25]))
+    corner = extent(64, (51, 51, 51), np.array([5, 45, 25]))
     assert whole == (slice(7, 58),) * 3
     assert corner == (slice(27, 64), slice(0, 38), slice(7, 58))
     assert intersection(whole, corner) == (slice(27, 58), slice(7, 38), slice(7, 58))
-    assert UNCUT < HALF
+    assert extent(48, (51, 51, 51), np.array([5, 45, 25])) == (slice(19, 48), slice(0, 30), slice(0, 48))
 
 
 def test_malignancy_follows_the_readers_and_three_says_nothing() -> None:
@@ -345,6 +351,25 @@ def test_a_folder_without_marks_is_refused_in_one_sentence(tmp_path: Path, capsy
     printed = capsys.readouterr()
     assert printed.err.startswith(f"{tmp_path} holds no cross-validation") and printed.err.count("\n") == 1
     assert printed.out == "" and not (tmp_path / "Models").exists()
+
+
+def test_a_folds_classifier_gets_patches_of_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    config = HybridConfig(patch_size=48, base_channels=4, view="foveated", readout="centered", blocks="residual")
+    classifier = HybridClassifier(config).eval()
+    spot = np.zeros((64, 64, 64), dtype=np.float32)
+    spot[30:35, 30:35, 30:35] = 0.9
+    unet = UNet25D(UNetConfig(encoder_channels=(2, 2), decoder_channels=(2,), convolutions=(1, 1))).eval()
+    for name, value in (("averaged_unet", unet), ("averaged_hybrid", classifier), ("wavelet_of", None)):
+        monkeypatch.setattr(cross_validation, name, lambda *_, value=value: value)
+    monkeypatch.setattr(cross_validation, "heat_map", lambda *_, **__: spot)
+    image = np.random.default_rng(0).integers(0, 255, spot.shape, dtype=np.uint8)
+    seen = cross_validation.FoldDetector(Path("unet"), Path("hybrid"))(image, None)
+    np.testing.assert_allclose([p.center_kji for p in seen.proposals], [(32, 32, 32)], atol=1e-3)
+    patch = torch.from_numpy(image[8:56, 8:56, 8:56].copy()).float()[None, None] / 255
+    with torch.inference_mode():
+        views = [classifier(patch.flip(axes)) for axes in MIRRORED]
+    np.testing.assert_allclose(seen.logits, torch.stack(views).mean(0), atol=0.02)
 
 
 def test_doubtful_regions_are_in_known_scans() -> None:

@@ -200,6 +200,14 @@ def test_maps_of_every_convolution_that_keeps_a_picture() -> None:
     np.testing.assert_allclose(found[0].maps, expected, atol=1e-6)
 
 
+def test_a_network_gets_as_much_of_the_middle_as_it_takes() -> None:
+    torch.manual_seed(0)
+    network = HybridClassifier(HybridConfig(patch_size=48, base_channels=4, heads=2, readout="centered")).eval()
+    image = np.random.default_rng(0).random((64, 64, 64), dtype=np.float32)
+    found, expected = (feature_maps(network, seen)[0].maps for seen in (image, image[8:56, 8:56, 8:56].copy()))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_looking_leaves_the_network_as_it_was() -> None:
     network, image = tiny(), patch()
     before = network(torch.from_numpy(image)[None, None])

@@ -12,9 +12,12 @@ from LungNoduleCADLib.networks.hybrid import (
     EfficientBlock3D,
     HybridClassifier,
     HybridConfig,
+    ResidualBlock3D,
     TransformerEncoderBlock,
 )
 from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D, UNetConfig
+
+RESIDUAL = HybridConfig(patch_size=48, base_channels=8, view="foveated", readout="centered", blocks="residual")
 
 
 def convolution(inputs: int, outputs: int, kernel: int, *, bias: bool, groups: int = 1) -> int:
@@ -161,6 +164,51 @@ def test_foveated_hybrid_sees_the_centre_finely_and_the_whole_coarsely() -> None
     torch.testing.assert_close(seen[0][0, 1, 3, 4, 5], patch[0, 0, 6:8, 8:10, 10:12].mean())
 
 
+def test_residual_hybrid_has_the_parameters_of_its_stages() -> None:
+    """Beside the document's network: dense convolutions, which halve and double thrice."""
+    network = HybridClassifier(RESIDUAL)
+
+    def dense_convolution(inputs: int, outputs: int) -> int:
+        return convolution(inputs, outputs, 3, bias=False) + batch_norm(outputs)
+
+    stages = [dense_convolution(n // 2, n) + 2 * dense_convolution(n, n) for n in (16, 32, 64)]
+    assert trained(network.stages) == sum(stages)
+    assert not any(isinstance(module, EfficientBlock3D) for module in network.modules())
+
+
+def test_residual_block_adds_to_what_comes_in() -> None:
+    block = ResidualBlock3D(4).eval()
+    x = torch.randn(1, 4, 3, 3, 3)
+    with torch.inference_mode():
+        nn.init.zeros_(block.body[-1].weight)
+        assert torch.equal(block(x), x.relu())
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        (SMALL_HYBRID, 4),
+        (RESIDUAL, 3),
+        (HybridConfig(patch_size=32, base_channels=4, readout="centered", blocks="residual"), 4),
+        (HybridConfig(patch_size=48, base_channels=4, readout="centered"), 6),
+    ],
+)
+def test_a_centered_readout_takes_the_tokens_around_the_middle(config: HybridConfig, tokens: int) -> None:
+    torch.manual_seed(0)
+    network = HybridClassifier(config).eval()
+    seen: dict[str, torch.Tensor] = {}
+    network.transformer.register_forward_hook(lambda *passed: seen.update(tokens=passed[-1]))
+    network.features.register_forward_pre_hook(lambda _, inputs: seen.update(read=inputs[0]))
+    with torch.inference_mode():
+        network(torch.rand(1, 1, *(config.patch_size,) * 3))
+    width = 8 * config.base_channels
+    assert seen["tokens"].shape == (1, tokens**3, width)
+    axis = (torch.arange(tokens) - (tokens - 1) / 2).abs()
+    nearest = (axis[:, None, None] < 1) & (axis[:, None] < 1) & (axis < 1)
+    assert nearest.sum() == (1 if tokens % 2 else 8)
+    torch.testing.assert_close(seen["read"][0, width:], seen["tokens"][0, nearest.flatten()].mean(0))
+
+
 def test_base_unet_has_the_parameters_of_its_levels() -> None:
     def double(inputs: int, outputs: int) -> int:
         return 9 * inputs * outputs + 9 * outputs * outputs + 2 * batch_norm(outputs)
@@ -191,8 +239,12 @@ def test_unet_skips_carry_the_finest_level_to_the_output() -> None:
 
 @pytest.mark.parametrize(
     ("network", "shape"),
-    [(UNet25D(SMALL_UNET), (2, 7, 45, 50)), (HybridClassifier(SMALL_HYBRID), (2, 1, 64, 64, 64))],
-    ids=["unet", "hybrid"],
+    [
+        (UNet25D(SMALL_UNET), (2, 7, 45, 50)),
+        (HybridClassifier(SMALL_HYBRID), (2, 1, 64, 64, 64)),
+        (HybridClassifier(RESIDUAL), (2, 1, 48, 48, 48)),
+    ],
+    ids=["unet", "hybrid", "residual"],
 )
 def test_fused_batch_norms_give_equal_outputs(network: nn.Module, shape: tuple[int, ...]) -> None:
     network = shake_batch_norms(network).eval()
@@ -245,7 +297,13 @@ def test_unet_config_refuses_levels_that_do_not_fit(arguments: dict[str, object]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [({"patch_size": 50}, "patch_size"), ({"view": "sideways"}, "sideways")]
+    ("arguments", "words"),
+    [
+        ({"patch_size": 50}, "patch_size"),
+        ({"view": "sideways"}, "sideways"),
+        ({"blocks": "round"}, "unknown blocks 'round'"),
+        ({"blocks": "residual", "halving": "stem"}, "halve by themselves"),
+    ],
 )
 def test_hybrid_config_refuses_what_it_cannot_build(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -60,7 +60,7 @@ class SliceBatch:
 class PatchBatch:
     """Patches for the classifier.
 
-    :param patches: (n, 1, 64, 64, 64), levels 0-255 as uint8, or in [0, 1] once `ready`.
+    :param patches: (n, 1, s, s, s), levels 0-255 as uint8, or in [0, 1] once `ready`.
     :param nodule: (n,), 1 or 0.
     :param malignancy: (n,), 1, 0 or NaN.
     :param proposals: index of the false proposal that a patch shows, or None.

@@ -151,6 +151,11 @@ class Config:
         assert task != "appearance"
         return task
 
+    @property
+    def input_size(self) -> int:
+        """Edge of the classifier's input, voxels; slices of the U-Net's."""
+        return ARCHITECTURES[self.network].input_size(build_config(self.network, self.settings))
+
     def with_steps(self, steps: int | None, seed: int | None) -> Config:
         """The same run, longer or shorter, or with another seed.
 

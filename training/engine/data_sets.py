@@ -152,14 +152,14 @@ class DataSetOrigin:
         """The training part."""
         pool = DataSetPool(self._training, self.config, rank)
         places = self._places(self._training, PROPOSALS)
-        return SampledDraws(self.task, pool, self.config.seed, rank, places, self.config.data)
+        return SampledDraws(self.task, pool, self.config.seed, rank, places, self.config.data, self.config.input_size)
 
     def validation(self, batches: int, batch: int) -> list[Batch]:
         """The validation part."""
         pool = DataSetPool(self._validation, self.config.unstaged())
         places = self._places(self._validation, VALIDATION_PROPOSALS)
         seed, settings = self.config.seed + VALIDATION_SEED, self.config.data.unaugmented
-        draws = SampledDraws(self.task, pool, seed, 0, places, settings)
+        draws = SampledDraws(self.task, pool, seed, 0, places, settings, self.config.input_size)
         return fixed_batches(draws, batches, batch)
 
     @cached_property

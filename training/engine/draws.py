@@ -45,13 +45,14 @@ class SampledDraws:
 
     :param proposals: false proposals by number of the lung; for the classifier.
     :param settings: augmentation, hard negatives and enhancement.
+    :param input_size: the network's, as `Config` has it.
     """
 
     def __init__(
         self, task: SampledTask, pool: Pool, seed: int, rank: int = 0, proposals: Sequence[Place] = (),
-        settings: Data = PLAIN,
+        settings: Data = PLAIN, input_size: int = 64,
     ) -> None:  # fmt: skip
-        self._task, self._pool, self._settings = task, pool, settings
+        self._task, self._pool, self._settings, self._size = task, pool, settings, input_size
         self._proposals = proposals = proposals if settings.hard_negatives else ()
         self._rng = np.random.default_rng([seed, 0, rank] if rank else [seed, 0])
         self._hard: list[list[int]] = []
@@ -71,7 +72,7 @@ class SampledDraws:
         else:
             self._shown = [n for n, place in enumerate(self._proposals) if place.lung in local]
             places = [replace(self._proposals[n], lung=local[self._proposals[n].lung]) for n in self._shown]
-            patches = self._sampler = PatchSampler(pick.sources, places, 0, self._settings.enhancement)
+            patches = self._sampler = PatchSampler(pick.sources, places, 0, self._settings.enhancement, self._size)
             patches.weights = self._weights[self._shown]
         self._sampler.rng = self._rng
 

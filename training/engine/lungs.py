@@ -94,14 +94,24 @@ class LungOrigin:
     def training(self, rank: int) -> Draws:
         """All but the folds held back."""
         pool = MemoryPool(self._sources(), self.config)
-        return SampledDraws(self.task, pool, self.config.seed, rank, self._places(PROPOSALS), self.config.data)
+        return SampledDraws(
+            self.task,
+            pool,
+            self.config.seed,
+            rank,
+            self._places(PROPOSALS),
+            self.config.data,
+            self.config.input_size,
+        )
 
     def validation(self, batches: int, batch: int) -> list[Batch]:
         """Of the fold to validate on: real ones only."""
         sources = self._validation_sources()
         pool, seed = MemoryPool(sources, self.config.unstaged()), self.config.seed + VALIDATION_SEED
         settings = self.config.data.unaugmented
-        draws = SampledDraws(self.task, pool, seed, 0, self._places(VALIDATION_PROPOSALS), settings)
+        draws = SampledDraws(
+            self.task, pool, seed, 0, self._places(VALIDATION_PROPOSALS), settings, self.config.input_size
+        )
         return fixed_batches(draws, batches, batch)
 
     def _sources(self) -> Sources:

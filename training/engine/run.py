@@ -19,8 +19,7 @@ from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.io import clear_unfinished, write_json
 
 from ..checkpoints import LAST, SETTINGS, load_checkpoint
-from ..patches import SIZE
-from ..sampler import PATCH, SLICES
+from ..sampler import PATCH
 from .callbacks import AtomicCheckpoints, callbacks_of
 from .config import Config, Data
 from .data import DrawnData, Origin
@@ -29,7 +28,6 @@ from .modules import TrainingModule, build_module
 from .neuron import NeuronModule
 
 FINISHED = "finished.json"
-SHAPES = {"segmentation": (SLICES, PATCH, PATCH), "classification": (1, SIZE, SIZE, SIZE)}
 ELASTIC = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
 
@@ -132,12 +130,18 @@ def _settled(config: Config, module: TrainingModule, device: torch.device, run: 
     elif not config.optimisation.batch:
         batch = 1
         if config.task != "neuron":
-            batch = fitting_batch(module.network, SHAPES[config.task], device, config.optimisation.most_batch)
+            batch = fitting_batch(module.network, _input_shape(config), device, config.optimisation.most_batch)
         config = replace(config, optimisation=replace(config.optimisation, batch=batch))
     if int(os.environ.get("RANK", 0)) == 0:
         run.mkdir(parents=True, exist_ok=True)
         write_json(path, config.as_json())
     return config
+
+
+def _input_shape(config: Config) -> tuple[int, ...]:
+    """Of one sample."""
+    size = config.input_size
+    return (size, PATCH, PATCH) if config.task == "segmentation" else (1, size, size, size)
 
 
 def _finished(config: Config, run: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The classifier's opinion of proposals: nodule and malignancy from the 64 mm around each (B9, B10)."""
+"""The classifier's opinion of proposals: nodule and malignancy from what is around each (B9, B10)."""
 
 from __future__ import annotations
 

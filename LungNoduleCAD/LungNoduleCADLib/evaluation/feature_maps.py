@@ -32,8 +32,8 @@ def feature_maps(network: nn.Module, patch: NDArray[np.float32], most: int = MOS
 
     Convolutions of a single voxel (squeeze and excitation) show nothing and are left out.
 
-    :param network: takes (1, 1, k, j, i) on the CPU; in evaluation mode, and left as it was.
-    :param patch: (k, j, i) in [0, 1].
+    :param network: a classifier on the CPU; in evaluation mode, and left as it was.
+    :param patch: (k, j, i) in [0, 1], of which the network gets as much of the middle as it takes.
     :param most: channels to keep of each layer.
     """
     found: list[FeatureMaps] = []
@@ -45,8 +45,15 @@ def feature_maps(network: nn.Module, patch: NDArray[np.float32], most: int = MOS
             found.append(FeatureMaps(name, channels, maps.copy()))
 
     with _watched(network, keep), torch.inference_mode():
-        network(torch.from_numpy(patch)[None, None])
+        network(_middle(torch.from_numpy(patch), network)[None, None])
     return found
+
+
+def _middle(patch: Tensor, network: nn.Module) -> Tensor:
+    """Cut so that the voxel at half of every edge stays there."""
+    size = network.config.patch_size  # type: ignore[union-attr]
+    middle = tuple(slice(max(n // 2 - size // 2, 0), n // 2 + size // 2) for n in patch.shape)  # type: ignore[operator]
+    return patch[middle]
 
 
 @contextmanager

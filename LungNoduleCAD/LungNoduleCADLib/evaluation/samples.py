@@ -23,7 +23,7 @@ OUTCOMES: dict[Outcome, str] = {
 """What a judgement can be, and how a reader is told."""
 
 PatchSource = Callable[[str, Place | None], NDArray[np.float32] | None]
-"""The 64 mm around a place of a case as the classifier gets it: (k, j, i) in [0, 1] at 1 mm, k to the head, j to the
+"""What is around a place of a case as networks see it: a cube (k, j, i) in [0, 1] at 1 mm, k to the head, j to the
 back, i to the patient's left; None where the image is not at hand. The place is None for the case's own nodule."""
 
 
