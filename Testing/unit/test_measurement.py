@@ -198,6 +198,21 @@ def test_density_type_of_a_uniform_nodule(hu: float, expected: str, spacing: tup
     assert measure(volume, sphere_mask(volume, CENTER, 9)).density == expected
 
 
+def test_calcium_in_a_third_of_a_mass_does_not_make_it_calcified() -> None:
+    """Guidelines call a calcified nodule benign; a soft mass with calcium in it is not."""
+    soft, calcified = (Scene().ball(20, 40).ball(core, 450).volume() for core in (12, 19))
+    found = [measure(volume, sphere_mask(volume, CENTER, 20)).density for volume in (soft, calcified)]
+    assert found == ["solid", "calcified"]
+
+
+def test_noise_does_not_make_a_small_solid_nodule_calcified() -> None:
+    clean = Scene((2.5, 0.7, 0.7)).ball(6, 100).volume()
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(0, 100, clean.shape)
+        noisy = Volume(np.clip(clean.voxels + noise, -1024, 3000).astype(np.int16), clean.ijk_to_lps)
+        assert measure(noisy, sphere_mask(noisy, CENTER, 6)).density != "calcified"
+
+
 @pytest.mark.parametrize("diameter", [3.0, 4.0, 5.0])
 def test_blur_does_not_turn_a_small_solid_nodule_into_ground_glass(diameter: float) -> None:
     volume = Scene().ball(diameter).volume()

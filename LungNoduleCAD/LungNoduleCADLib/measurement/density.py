@@ -20,9 +20,9 @@ Floats = NDArray[np.float64]
 class DensityLimits:
     """Bounds between the types; the subsolid ones' are fitted to readers' texture ratings (docs/measurement.md).
 
-    :param calcified_hu: a core above it is calcified (200 HU: Siegelman et al., Radiology 160, 1986; reads 164 on some
-        scanners).
-    :param calcified_share: of the core above it; a calcified centre in a soft rim counts.
+    :param calcified_hu: a core of a greater mean is calcified (200 HU: Siegelman et al., Radiology 160, 1986; reads 164
+        on some scanners). The mean, because guidelines call a calcified nodule benign: neither noise nor calcium in a
+        third of a mass may make it one.
     :param fat_hu: range of fat (-120 to -40 HU: Siegelman et al. on hamartomas), :param fat_share: of the core in it.
     :param solid_depth_mm: a solid part at least so deep is more than a vessel or noise.
     :param solid_depth_share: a less deep one that is at least so deep as a share of the nodule's radius is what blur
@@ -33,7 +33,6 @@ class DensityLimits:
     """
 
     calcified_hu: float = 200.0
-    calcified_share: float = 0.3
     fat_hu: tuple[float, float] = (-120.0, -40.0)
     fat_share: float = 0.5
     solid_depth_mm: float = 1.6
@@ -55,7 +54,7 @@ def density_type(
     """The type of a nodule whose mask holds at least one voxel, of a known equivalent diameter."""
     limits = limits or DensityLimits()
     core = core_densities(volume, mask, found, diameter_mm)
-    if float((core > limits.calcified_hu).mean()) >= limits.calcified_share:
+    if float(core.mean()) > limits.calcified_hu:
         return "calcified"
     low, high = limits.fat_hu
     if float(((core > low) & (core < high)).mean()) >= limits.fat_share and len(core) >= 4 * FEWEST_CORE_VOXELS:
