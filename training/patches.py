@@ -163,7 +163,8 @@ class PatchSampler:
         x = np.clip(enhanced(scanner(image.astype(np.float32)), self.wavelet), 0, 255).astype(np.uint8)
         image = np.zeros_like(x)
         half = self.size // 2
-        seen = tuple(slice(min(b.start, half - UNCUT), max(b.stop, half + UNCUT)) for b in bounds)
+        uncut = min(UNCUT, half)
+        seen = tuple(slice(min(b.start, half - uncut), max(b.stop, half + uncut)) for b in bounds)
         image[seen] = x[seen]
         return np.ascontiguousarray(draw_orientation(self.rng)(image))
 

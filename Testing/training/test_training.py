@@ -211,7 +211,7 @@ def test_hard_places_come_back_and_old_ones_are_forgotten() -> None:
     assert sum((place[1][1:] == 40).all() for place in drawn) > 5
 
 
-@pytest.mark.parametrize("size", [48, 64])
+@pytest.mark.parametrize("size", [16, 48, 64])
 def test_patches_are_centred_on_their_nodule(size: int) -> None:
     sampler = PatchSampler(replaceable(), [Place(0, np.array([30, 45, 45]))], seed=0, size=size)
     samples = [sampler.draw() for _ in range(60)]

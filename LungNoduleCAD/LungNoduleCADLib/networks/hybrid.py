@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,8 @@ class HybridConfig:
     def __post_init__(self) -> None:
         if self.patch_size % 16:
             raise ValueError("patch_size must be a multiple of 16: it is halved up to four times around its centre")
-        for name, known in KNOWN_WORDS.items():
-            if getattr(self, name) not in known:
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}")
         if self.blocks == "residual" and self.halving == "stem":
             raise ValueError("residual blocks halve by themselves; halving must be 'stages'")
@@ -54,12 +54,6 @@ class HybridConfig:
         return self.patch_size // (16 if self.view == "foveated" else 8)
 
 
-KNOWN_WORDS = {
-    "view": ("full", "foveated"),
-    "halving": ("stages", "stem"),
-    "readout": ("mean", "centered"),
-    "blocks": ("inverted", "residual"),
-}
 SMALL_HYBRID = HybridConfig(base_channels=16, view="foveated", halving="stem", readout="centered")
 """The configuration that is shipped: sized for a radiologist's CPU."""
 
