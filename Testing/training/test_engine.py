@@ -19,6 +19,8 @@ from LungNoduleCADLib.errors import InputError
 from LungNoduleCADLib.networks.fusion import channels_last
 from LungNoduleCADLib.networks.hybrid import SMALL_HYBRID, HybridClassifier
 from LungNoduleCADLib.networks.unet import SMALL_UNET, UNet25D
+from LungNoduleCADLib.networks.weights import load_model
+from training import publish
 from training.checkpoints import averaged_hybrid, averaged_unet, load_checkpoint
 from training.engine.config import read_config
 from training.engine.losses import focal_loss, segmentation_loss
@@ -141,6 +143,30 @@ def test_the_classifier_trains_on_the_proposals_and_resumes_exactly(
     assert averaged_hybrid(twice).config.base_channels == 4
     with pytest.raises(InputError, match="unet25d, not hybrid"):
         averaged_hybrid(tmp_path / "unet")
+
+
+def test_the_classifier_validates_on_patches_of_its_own_size_and_is_published_so(
+    prepared: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unet = write_config(tmp_path / "unet.toml", TINY_UNET, steps=1, interval=1, batch=2)
+    assert main(command(unet, prepared, tmp_path / "unet", "--leave-out", 2)) == 0
+    config = write_config(tmp_path / "hybrid.toml", TINY_HYBRID, steps=2, interval=1, batch=2)
+    config.write_text(f"{config.read_text()}[validation]\nbatches = 2\n")
+    assert main(command(config, prepared, tmp_path / "hybrid", "--leave-out", 1, "--validate-on", 2)) == 0
+    assert (tmp_path / "hybrid" / "best.ckpt").exists()
+
+    entry = {"method": "platt", "slope": 1.0, "plane_slope": 1.0, "intercept": 0.0}
+    row = {"threshold": 0.5, "sensitivity": 1.0, "fp_per_scan": 0.0, "bands": {}}
+    for name, value in (
+        ("mark_files", []), ("read_out_of_fold", None), ("calibrate", (entry, None)), ("default_threshold", 0.5),
+        ("metrics", {}), ("operating_table", [row]), ("known_nodules", {}),
+    ):  # fmt: skip
+        monkeypatch.setattr(publish, name, lambda *_, value=value: value)
+    folders = ("--segmentation", "unet", "--classification", "hybrid", "--output", "Models")
+    given = [part if part.startswith("--") else str(tmp_path / part) for part in folders]
+    assert publish.main(["--marks", "marks", "--data", "data", *given]) == 0
+    _, card = load_model(tmp_path / "Models", "classification")
+    assert card.preprocessing.patch_size == 48
 
 
 class Bright(torch.nn.Module):
